@@ -1,0 +1,1 @@
+"""A folder of mixed photos and videos becomes a searchable, explained library."""

@@ -1,0 +1,315 @@
+"""An opened library: its folder, configuration, tables and recipes in one place."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from upath import UPath
+
+from media_pipeline import recipes as recipe_book
+from media_pipeline.errors import LibraryBusy, LibraryError, LibraryNotWritable, UsageError
+from media_pipeline.judging.thresholds import load_thresholds
+from media_pipeline.paths import Layout, display, write_atomically, writing
+from media_pipeline.recipes import Stage
+from media_pipeline.scan.batches import manifest_keys, restore_lost
+from media_pipeline.scan.ledger import Ledger
+from media_pipeline.scan.scanner import LISTED
+from media_pipeline.settings import LibraryConfig, Root, read_config, write_config
+from media_pipeline.tables import TableStore
+
+LOW_DISK_BYTES = 64 << 20
+"""Less free space than this and no work is started."""
+
+
+@dataclass
+class Library:
+    """One library folder, opened.
+
+    Attributes:
+        layout: Where things are kept.
+        config: The contents of `library.toml`.
+        stages: What the tables are made with; replaced in tests.
+    """
+
+    layout: Layout
+    config: LibraryConfig
+    stages: tuple[Stage, ...] = field(default=recipe_book.STAGES)
+    _local: threading.local = field(default_factory=threading.local, repr=False)
+
+    @property
+    def ledger(self) -> Ledger:
+        """This thread's connection to the ledger."""
+        if not hasattr(self._local, "ledger"):
+            self._local.ledger = open_ledger(self.layout)
+        ledger: Ledger = self._local.ledger
+        return ledger
+
+    def close(self) -> None:
+        """Close this thread's connection to the ledger."""
+        if hasattr(self._local, "ledger"):
+            self._local.ledger.close()
+            del self._local.ledger
+
+    @cached_property
+    def store(self) -> TableStore:
+        """The Parquet tables."""
+        return TableStore(self._storage / "tables")
+
+    @cached_property
+    def thumbnails(self) -> UPath:
+        """The folder of thumbnails."""
+        return self._storage / "thumbnails"
+
+    def has_thumbnails(self, rows: Iterable[Mapping[str, Any]]) -> bool:
+        """Whether every thumbnail that rows name is there; remote storage is not asked."""
+        paths = [row["path"] for row in rows if row.get("path")]
+        return not self.store.is_local or all((self.thumbnails / p).exists() for p in paths)
+
+    @property
+    def _storage(self) -> UPath:
+        return UPath(self.config.storage or self.layout.root)
+
+    @cached_property
+    def recipes(self) -> dict[str, str]:
+        """The recipe every stage is wanted under."""
+        thresholds = load_thresholds(self.config.thresholds)
+        return recipe_book.recipes(self.stages, {"verdicts": thresholds.checksum})
+
+    def batch_stages(self) -> list[Stage]:
+        """Stages with one table per batch, in the order data flows."""
+        return [s for s in self.stages if s.per_batch]
+
+    def chosen(self, stage: str) -> dict[str, str]:
+        """For every batch the recipe it is read under; batches without a table are left out.
+
+        The recipe in use wins; a batch that has none under it is read under the wanted recipe,
+        and one that has neither (a table or the ledger was lost) under any other.
+        """
+        others = self.store.recipes_of(stage)
+        order = [self.ledger.active().get(stage), self.recipes[stage], *others]
+        chosen: dict[str, str] = {}
+        known = self.ledger.batches()
+        for recipe in order:
+            if recipe is not None:
+                for batch in self.store.keys(stage, recipe):
+                    if batch in known:
+                        chosen.setdefault(batch, recipe)
+        return dict(sorted(chosen.items()))
+
+    def read_stage(self, stage: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows of a per-batch stage as they are read now, batches in order."""
+        schema = recipe_book.stage(stage, self.stages).table.arrow
+        if columns is not None:
+            schema = pa.schema([schema.field(name) for name in columns])
+        tables = [
+            table.select(schema.names)
+            for batch, recipe in self.chosen(stage).items()
+            if (table := self.store.read(stage, recipe, batch, columns)) is not None
+        ]
+        plain = [t.replace_schema_metadata(None).cast(schema) for t in tables]
+        return pa.concat_tables(plain) if plain else schema.empty_table()
+
+    def read_whole(self, stage: str) -> pa.Table:
+        """The rows of a whole-library stage as they are read now; empty where there is no table."""
+        recipe = self.ledger.active().get(stage) or self.recipes[stage]
+        table = self.store.read(stage, recipe)
+        if table is None:
+            return recipe_book.stage(stage, self.stages).table.arrow.empty_table()
+        return table
+
+    @contextmanager
+    def locked(self, name: str, busy: str | None = None) -> Iterator[None]:
+        """Hold one of the library's locks.
+
+        Args:
+            name: Name of the lock.
+            busy: Message when somebody else holds it; `None` waits instead.
+
+        Raises:
+            LibraryBusy: Somebody holds it and `busy` was given.
+        """
+        with writing(self.layout.locks):
+            self.layout.locks.mkdir(exist_ok=True)
+            descriptor = os.open(self.layout.locks / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if busy is None else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise LibraryBusy(busy) from error
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def check_disk(self) -> None:
+        """Refuse to start work on a full disk.
+
+        Raises:
+            LibraryError: Less than `LOW_DISK_BYTES` free.
+        """
+        stat = os.statvfs(self.layout.root)
+        free = stat.f_bavail * stat.f_frsize
+        if free < LOW_DISK_BYTES:
+            raise LibraryError(
+                f"only {free / 1e6:.1f} MB free for {self.layout.root}, at least "
+                f"{LOW_DISK_BYTES / 1e6:.0f} MB are needed to start: free some space or choose "
+                "another folder with --library; nothing was changed"
+            )
+
+    def add_roots(self, folders: Sequence[Path]) -> dict[str, list[bytes]]:
+        """Make folders (or files) part of the library.
+
+        Args:
+            folders: Existing folders or files.
+
+        Returns:
+            Root id to the relative paths to scan below it.
+        """
+        below: dict[str, list[bytes]] = {}
+        for folder in folders:
+            root = self._root_of(os.fsencode(folder))
+            if root is None:
+                root = self._add_root(folder)
+            relative = os.path.relpath(os.fsencode(folder), os.fsencode(root.path))
+            below.setdefault(root.root_id, []).append(b"" if relative == b"." else relative)
+        return below
+
+    def _root_of(self, path: bytes) -> Root | None:
+        inside = [
+            root
+            for root in self.config.roots
+            if root.root_id != LISTED and _is_inside(path, os.fsencode(root.path))
+        ]
+        return max(inside, key=lambda root: len(root.path), default=None)
+
+    def _add_root(self, folder: Path) -> Root:
+        if not folder.is_dir():
+            root = next((r for r in self.config.roots if r.root_id == LISTED), Root(LISTED, "/"))
+        else:
+            number = 1 + sum(r.root_id != LISTED for r in self.config.roots)
+            root = Root(f"r{number:04d}", _utf8(folder))
+        if root not in self.config.roots:
+            self.config = self.config.with_root(root)
+            write_config(self.layout, self.config)
+        return root
+
+
+def _is_inside(path: bytes, folder: bytes) -> bool:
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def _utf8(folder: Path) -> str:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the folder {display(str(folder))} has a name that is not UTF-8: give a folder above "
+            "it; files and folders inside may have any name"
+        ) from error
+    return str(folder)
+
+
+def open_ledger(layout: Layout) -> Ledger:
+    """Open the ledger; batches that it lost are restored from their manifests.
+
+    Manifests are listed first: a ledger knows a batch before its manifest is written.
+    """
+    manifests = manifest_keys(layout.batches)
+    ledger = Ledger(layout.ledger)
+    known = ledger.batches().keys()
+    if not known:
+        with ledger.transaction():
+            ledger.never_use_again(_keys_in_use(layout))
+    if manifests - known:
+        restore_lost(ledger, layout.batches, manifests - known)
+    return ledger
+
+
+def _keys_in_use(layout: Layout) -> set[str]:
+    """Batch keys that a lost ledger gave away: tables and damaged manifests still carry them."""
+    files = [*layout.batches.glob("b*.json*"), *layout.tables.glob("*/*/b*.parquet*")]
+    return {key for file in files if re.fullmatch(r"b\d+", key := file.name.split(".")[0])}
+
+
+def create_library(folder: Path) -> Library:
+    """Open a library, making it first where there is none.
+
+    Raises:
+        LibraryError: The folder holds other things and is no library.
+        LibraryNotWritable: It cannot be written.
+        LibraryTooNew: Written by a newer program.
+    """
+    layout = Layout(folder.absolute())
+    if not layout.marker.exists():
+        _refuse_to_make(layout.root)
+        _make(layout)
+    if not os.access(layout.root, os.W_OK):
+        raise LibraryNotWritable(
+            f"cannot write to the library {layout.root}: make it writable for this user or choose "
+            "another folder with --library"
+        )
+    return open_library(folder)
+
+
+def _refuse_to_make(folder: Path) -> None:
+    """Refuse what can become no library: a file, a place below a file, a folder of other things."""
+    above = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not above.is_dir():
+        raise LibraryError(
+            f"{display(str(above))} is not a folder, so no library can be made at "
+            f"{display(str(folder))}: choose a new or empty folder with --library"
+        )
+    with writing(folder):
+        if above == folder and any(folder.iterdir()):
+            raise LibraryError(
+                f"{display(str(folder))} is not empty and not a library: choose a new or empty "
+                "folder with --library; nothing was changed"
+            )
+
+
+def _make(layout: Layout) -> None:
+    with writing(layout.root):
+        layout.root.mkdir(parents=True, exist_ok=True)
+        # The marker goes first: with it, whatever else is missing is made when it is missed.
+        write_atomically(layout.marker, b"media-pipeline keeps a library here\n")
+        write_config(layout, LibraryConfig())
+
+
+def open_library(folder: Path) -> Library:
+    """Open an existing library.
+
+    Raises:
+        LibraryError: There is none.
+        LibraryTooNew: Written by a newer program.
+        CorruptLibraryFile: `library.toml` cannot be read.
+    """
+    layout = Layout(folder.absolute())
+    if not layout.marker.exists():
+        raise LibraryError(
+            f"no library at {layout.root}: make one with `media-pipeline run FOLDER --library "
+            f"{display(str(folder))}`, or name another with --library"
+        )
+    if not layout.config.exists():
+        write_config(layout, _config_from_ledger(layout))
+    return Library(layout, read_config(layout))
+
+
+def _config_from_ledger(layout: Layout) -> LibraryConfig:
+    """A default configuration with the roots the ledger remembers."""
+    config = LibraryConfig()
+    if layout.ledger.exists():
+        ledger = Ledger(layout.ledger)
+        roots = tuple(Root(root_id, path) for root_id, path, _ in ledger.roots())
+        config = replace(config, roots=roots)
+        ledger.close()
+    return config

@@ -1,0 +1,148 @@
+"""What the terminal shows of a library: tables and trees, every file name escaped."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from media_pipeline.library.doctor import Finding
+from media_pipeline.library.opened import Library
+from media_pipeline.library.status import Status
+from media_pipeline.paths import display
+from media_pipeline.schema import REASONS, STATES
+
+STATE_STYLES = {"ok": "green", "degraded": "yellow", "failed": "red", "skipped": "dim"}
+
+
+def one_line(status: Status) -> str:
+    """The library in one line."""
+    states = ", ".join(f"{getattr(status, state):,} {state}" for state in STATES)
+    extra = "".join(
+        f", {count:,} {name}"
+        for name, count in (
+            ("pending", status.pending),
+            ("offline", status.offline),
+            ("missing", status.missing),
+        )
+        if count
+    )
+    return f"{status.files:,} files ({status.contents:,} contents): {states}{extra}"
+
+
+def status_view(status: Status) -> Iterator[RenderableType]:
+    """The library as tables."""
+    yield Text(f"library {status.library}")
+    yield Text(one_line(status))
+    if status.quality:
+        yield Text("quality: " + _counted(status.quality) + "; tags: " + _counted(status.tags))
+    if status.groups:
+        yield Text("duplicates: groups of " + _counted(status.groups))
+    yield _stages(status)
+    if status.reasons:
+        yield _reasons(status)
+    for root_id, why in status.offline_roots.items():
+        yield Text(f"{root_id} is offline: {why}", style="yellow")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _stages(status: Status) -> Table:
+    table = Table(title="stages", title_justify="left")
+    table.add_column("stage")
+    for name in ("rows", "computed", "copied", "stale", "due"):
+        table.add_column(name, justify="right")
+    for name, stage in status.stages.items():
+        numbers = (stage.rows, stage.computed, stage.copied, stage.stale, stage.due)
+        table.add_row(name, *(f"{number:,}" for number in numbers))
+    table.caption = "computed and copied: in the last run"
+    return table
+
+
+def _reasons(status: Status) -> Table:
+    table = Table(title="why files are not ok", title_justify="left")
+    table.add_column("reason")
+    table.add_column("files", justify="right")
+    table.add_column("meaning")
+    for reason, count in status.reasons.items():
+        table.add_row(reason, f"{count:,}", REASONS.get(reason, ""))
+    return table
+
+
+def explain_view(answer: dict[str, Any]) -> RenderableType:
+    """Everything about a file as a tree."""
+    tree = Tree(Text(f"media_id {answer['media_id']}  batch {answer['batch']}"))
+    for name, rows in answer.items():
+        if isinstance(rows, list) and rows:
+            branch = tree.add(Text(name, style="bold"))
+            for number, row in enumerate(rows):
+                _add_row(branch, row, number, len(rows))
+    made = tree.add(Text("made_with", style="bold"))
+    for stage, facts in answer["made_with"].items():
+        stale = facts["active_recipe"] not in (None, facts["wanted_recipe"])
+        text = f"{stage} version {facts['version']} recipe {facts['active_recipe']}"
+        made.add(Text(text + (f" (stale, wanted {facts['wanted_recipe']})" if stale else "")))
+    return tree
+
+
+def _add_row(branch: Tree, row: dict[str, Any], number: int, count: int) -> None:
+    place = branch.add(Text(f"row {number}")) if count > 1 else branch
+    for name, value in row.items():
+        if name == "evidence":
+            evidence = place.add(Text("evidence"))
+            for one in value:
+                evidence.add(_evidence(one))
+        elif name == "state":
+            place.add(Text(f"state {value}", style=STATE_STYLES.get(str(value), "")))
+        else:
+            place.add(Text(display(f"{name} {_short(value)}")))
+
+
+def _evidence(one: dict[str, Any]) -> Text:
+    score = "not measured" if one["score"] is None else f"{one['score']:.3f}"
+    text = f"{one['tag']}: score {score}, threshold {one['threshold']:.3f}, {one['rule']}"
+    return Text(text, style="bold" if one["fired"] else "dim")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(_short(one) for one in value)
+    if isinstance(value, dict):
+        return " ".join(f"{k}={_short(v)}" for k, v in value.items() if v is not None)
+    return str(value)
+
+
+def doctor_view(findings: list[Finding]) -> RenderableType:
+    """What this machine has as a table; what is missing stands out with its remedy."""
+    table = Table()
+    for name in ("topic", "name", "", "detail"):
+        table.add_column(name)
+    for finding in findings:
+        mark = Text("ok", style="green") if finding.ok else Text("missing", style="red")
+        detail = finding.detail if finding.ok else f"{finding.detail}: {finding.remedy}"
+        table.add_row(finding.topic, Text(finding.name), mark, Text(detail))
+    return table
+
+
+def next_steps(library: Library, originals: Path) -> RenderableType:
+    """The three next things to type."""
+    folder = shlex.quote(os.path.relpath(library.layout.root))
+    photo = next((p for p in sorted(originals.rglob("*blur*")) if p.is_file()), originals)
+    program = ".venv/bin/media-pipeline"
+    return Group(
+        Text("\nthree things to type next:"),
+        Text(f"  {program} explain {shlex.quote(str(photo))} --library {folder}"),
+        Text(f"  {program} export csv demo.csv --library {folder}"),
+        Text(f"  make dev MEDIA_LIBRARY={folder}"),
+    )

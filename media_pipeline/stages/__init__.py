@@ -1,0 +1,1 @@
+"""The stages: one file, one asset, one table."""

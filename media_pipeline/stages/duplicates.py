@@ -1,0 +1,84 @@
+"""Duplicates: files of the same bytes, and contents that show the same picture.
+
+Reads   files (which paths share a content), thumbnails (hashes and signatures of the first frame)
+Writes  duplicates (one row per member of a group)
+Cost    an index over 64-bit hashes, no pixels
+Fails   contents without a thumbnail are in no group
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from media_pipeline.judging.duplicates import group_same_picture
+from media_pipeline.library.opened import Library
+from media_pipeline.recipes import Stage
+from media_pipeline.resources import library_asset, write_whole
+from media_pipeline.schema import DUPLICATES
+
+COLUMNS = ("media_id", "role", "phash", "phash_variants", "signature", "source_width_px",
+           "source_height_px", "state")  # fmt: skip
+
+
+def make(library: Library, spec: Stage) -> Mapping[str, Any]:
+    """Find both kinds of groups."""
+    rows = [*same_bytes(library), *same_picture(library, spec.parameters)]
+    write_whole(library, spec, DUPLICATES.to_arrow(rows))
+    groups = {kind: len({r["group_id"] for r in rows if r["kind"] == kind})
+              for kind in ("same_bytes", "same_picture")}  # fmt: skip
+    return {"rows": len(rows), **groups}
+
+
+def same_bytes(library: Library) -> Iterator[dict[str, Any]]:
+    """A group for every content that several files hold; hard links are one file."""
+    files = library.read_whole("files").select(["media_id", "path", "hard_link_of"]).to_pylist()
+    paths: dict[str, list[str]] = {}
+    for file in files:
+        if file["media_id"] is not None and file["hard_link_of"] is None:
+            paths.setdefault(file["media_id"], []).append(file["path"])
+    for media_id, holders in paths.items():
+        for path in holders if len(holders) > 1 else ():
+            yield {
+                "group_id": f"bytes-{media_id}",
+                "kind": "same_bytes",
+                "media_id": media_id,
+                "path": path,
+                "is_centre": path == holders[0],
+            }
+
+
+def same_picture(library: Library, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Groups of contents whose pictures are equal up to size, coding, flips and rotations."""
+    rows = [
+        row
+        for row in library.read_stage("thumbnails", COLUMNS).to_pylist()
+        if row["role"] == "still" and row["phash"] is not None
+    ]
+    if not rows:
+        return
+    members = group_same_picture(
+        [row["media_id"] for row in rows],
+        np.array([row["phash"] for row in rows], dtype=np.uint64),
+        np.array([row["phash_variants"] for row in rows], dtype=np.uint64),
+        np.array([np.frombuffer(row["signature"], dtype=np.uint8) for row in rows]),
+        np.array([row["source_width_px"] * row["source_height_px"] for row in rows]),
+        max_distance_bits=int(parameters["max_distance_bits"]),
+        max_difference=float(parameters["max_difference"]),
+    )
+    for member in members:
+        yield {
+            "group_id": f"picture-{member.centre}",
+            "kind": "same_picture",
+            "media_id": member.media_id,
+            "is_centre": member.media_id == member.centre,
+            "distance_bits": member.distance_bits,
+            "difference": member.difference,
+            "transform": member.transform,
+        }
+
+
+def build(library: Library) -> dg.AssetsDefinition:
+    """The `duplicates` asset."""
+    return library_asset(library, "duplicates", make)

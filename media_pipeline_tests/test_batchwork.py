@@ -1,0 +1,233 @@
+"""How a batch becomes a table: what is copied, what is computed, what an interruption leaves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from media_pipeline.batchwork import Batch, BatchReport, Control, Row, locate, make_table
+from media_pipeline.errors import Interrupted
+from media_pipeline.library.opened import Library
+from media_pipeline.library.plan import groups, order_stale, plan_batches, switch_recipes
+from media_pipeline.recipes import Stage, stage
+from media_pipeline.scan.batches import read_manifest
+from media_pipeline_tests.conftest import draw, scan_everything
+
+METADATA = stage("metadata")
+
+
+class Fake:
+    """A computation that counts, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.failing: dict[bytes, Row] = {}
+        self.stop_after: int | None = None
+
+    def __call__(
+        self, library: Library, control: Control, batch: Batch
+    ) -> Iterator[tuple[str, list[Row]]]:
+        for number, item in enumerate(batch.items):
+            if number == self.stop_after:
+                control.stop.set()
+                return
+            self.asked.append(item.media_id)
+            row: Row = {"state": "ok"}
+            if item.path is None:
+                row = {"state": "failed", "reason": "original_unavailable", "retryable": True}
+            yield item.media_id, [self.failing.get(item.name, row)]
+
+
+@pytest.fixture
+def fake() -> Fake:
+    return Fake()
+
+
+@pytest.fixture
+def filled(library: Library, originals: Path) -> Library:
+    """A library of one batch of four pictures."""
+    for number in range(4):
+        draw(originals / f"{number}.jpg", seed=number)
+    scan_everything(library)
+    return library
+
+
+def make(library: Library, fake: Fake, spec: Stage = METADATA) -> BatchReport:
+    return make_table(library, Control(), spec, "b000000", fake)
+
+
+def states(library: Library, spec: Stage = METADATA) -> list[tuple[str, str | None]]:
+    table = library.store.read(spec.name, library.recipes[spec.name], "b000000")
+    assert table is not None
+    return [(row["state"], row["recipe"]) for row in table.to_pylist()]
+
+
+def test_every_content_gets_its_rows_in_the_order_of_the_manifest(
+    filled: Library, fake: Fake
+) -> None:
+    report = make(filled, fake)
+    assert (report.rows, report.computed, report.copied) == (4, 4, 0)
+    assert fake.asked == [m.media_id for m in read_manifest(filled.layout.batches, "b000000")]
+
+
+def test_the_second_time_everything_is_copied(filled: Library, fake: Fake) -> None:
+    make(filled, fake)
+    stamp = filled.store.stamp("metadata", filled.recipes["metadata"], "b000000")
+    report = make(filled, fake)
+    assert (report.computed, report.copied) == (0, 4)
+    assert filled.store.stamp("metadata", filled.recipes["metadata"], "b000000") == stamp
+
+
+def test_only_retryable_failures_are_tried_again(filled: Library, fake: Fake) -> None:
+    fake.failing = {
+        b"1.jpg": {"state": "failed", "reason": "timeout", "retryable": True},
+        b"2.jpg": {"state": "failed", "reason": "undecodable", "retryable": False},
+    }
+    make(filled, fake)
+    fake.failing = {}
+    report = make(filled, fake)
+    assert (report.computed, report.copied) == (1, 3)
+    assert report.states == {"ok": 3, "failed": 1}
+
+
+def test_an_interruption_keeps_what_was_finished(filled: Library, fake: Fake) -> None:
+    fake.stop_after = 3
+    with pytest.raises(Interrupted, match="run again to resume"):
+        make(filled, fake)
+    assert filled.store.keys("metadata", filled.recipes["metadata"]) == set()
+    fake.stop_after = None
+    report = make(filled, fake)
+    assert (report.computed, report.copied) == (1, 3)
+    assert len(fake.asked) == 4
+
+
+def test_two_makers_of_one_batch_compute_nothing_twice(filled: Library, fake: Fake) -> None:
+    reports: list[BatchReport] = []
+
+    def work() -> None:
+        try:
+            reports.append(make(filled, fake))
+        finally:
+            filled.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(r.computed for r in reports) == [0, 4]
+    assert len(fake.asked) == 4
+
+
+def bumped(library: Library, version: int) -> Library:
+    """The same library under a later version of `metadata`."""
+    stages = [replace(s, version=version) if s.name == "metadata" else s for s in library.stages]
+    return Library(library.layout, library.config, tuple(stages))
+
+
+def test_a_good_row_survives_an_original_that_is_away(
+    filled: Library, fake: Fake, originals: Path
+) -> None:
+    make(filled, fake)
+    switch_recipes(filled)
+    old = filled.recipes["metadata"]
+    originals.rename(originals.with_name("away"))
+    later = bumped(filled, 2)
+    scan_everything(later)
+    report = make(later, fake)
+    assert report.states == {"ok": 4}
+    assert states(later) == [("ok", old)] * 4
+    assert later.ledger.orders() == set()
+
+    originals.with_name("away").rename(originals)
+    scan_everything(later)
+    assert later.ledger.orders() == {("metadata", "b000000")}
+    assert make(later, fake).computed == 4
+    assert states(later) == [("ok", later.recipes["metadata"])] * 4
+    later.close()
+
+
+def test_contents_are_found_wherever_they_are_now(filled: Library, originals: Path) -> None:
+    (originals / "2.jpg").rename(originals / "moved.jpg")
+    scan_everything(filled)
+    items = list(locate(filled, read_manifest(filled.layout.batches, "b000000")))
+    assert [item.name for item in items] == [b"0.jpg", b"1.jpg", b"moved.jpg", b"3.jpg"]
+
+
+def test_progress_and_work_are_recorded(filled: Library, fake: Fake) -> None:
+    told: list[tuple[str, int]] = []
+    control = Control(run="r1", on_progress=lambda stage, items: told.append((stage, items)))
+    make_table(filled, control, METADATA, "b000000", fake)
+    assert sum(items for _, items in told) == 4
+    work = filled.ledger.work_of("r1")
+    assert [(w.stage, w.computed, w.copied) for w in work] == [("metadata", 4, 0)]
+
+
+# -- what is due ---------------------------------------------------------------------------------
+
+
+def test_missing_tables_are_due_and_stale_ones_wait(filled: Library, fake: Fake) -> None:
+    plan = plan_batches(filled, ["metadata", "thumbnails", "quality"])
+    assert plan.due == {name: ["b000000"] for name in ("metadata", "thumbnails", "quality")}
+    make(filled, fake)
+    later = bumped(filled, 2)
+    plan = plan_batches(later, ["metadata"])
+    assert (plan.due["metadata"], plan.stale["metadata"]) == ([], ["b000000"])
+    plan = plan_batches(later, ["metadata"], with_stale=True)
+    assert (plan.due["metadata"], plan.stale["metadata"]) == (["b000000"], [])
+    later.close()
+
+
+def test_stale_work_that_was_ordered_is_due(filled: Library, fake: Fake) -> None:
+    make(filled, fake)
+    later = bumped(filled, 2)
+    ordered = order_stale(later, ["metadata"])
+    assert ordered.due == {"metadata": ["b000000"]}
+    assert plan_batches(later, ["metadata"]).due["metadata"] == ["b000000"]
+    later.close()
+
+
+def test_a_missing_table_above_a_stale_one_waits_with_it(filled: Library, fake: Fake) -> None:
+    make(filled, fake, stage("thumbnails"))
+    stages = tuple(replace(s, version=9) if s.name == "thumbnails" else s for s in filled.stages)
+    later = Library(filled.layout, filled.config, stages)
+    plan = plan_batches(later, ["thumbnails", "quality"])
+    assert plan.due == {"thumbnails": [], "quality": []}
+    assert plan.stale == {"thumbnails": ["b000000"], "quality": ["b000000"]}
+    later.close()
+
+
+def test_groups_are_contiguous_of_one_kind_and_at_most_eight(library: Library) -> None:
+    from media_pipeline.library.plan import Group, Plan
+
+    batches = [f"b{n:06d}" for n in range(12)]
+    plan = Plan(due={"metadata": batches[:10] + batches[11:], "quality": batches[:2]})
+    assert groups(plan, batches) == [
+        Group(("metadata", "quality"), tuple(batches[:2])),
+        Group(("metadata",), tuple(batches[2:10])),
+        Group(("metadata",), (batches[11],)),
+    ]
+    assert library.ledger.batches() == {}
+
+
+def test_the_recipe_in_use_switches_when_the_new_one_is_complete(
+    filled: Library, fake: Fake, originals: Path
+) -> None:
+    make(filled, fake)
+    switch_recipes(filled)
+    old = filled.recipes["metadata"]
+    draw(originals / "new.jpg", seed=99)
+    scan_everything(filled)
+    later = bumped(filled, 2)
+    make_table(later, Control(), stage("metadata", later.stages), "b000001", fake)
+    switch_recipes(later)
+    new = later.recipes["metadata"]
+    assert later.chosen("metadata") == {"b000000": old, "b000001": new}
+    make(later, fake, stage("metadata", later.stages))
+    switch_recipes(later)
+    assert later.chosen("metadata") == {"b000000": new, "b000001": new}
+    later.close()
