@@ -8,7 +8,8 @@ BIN := .venv/bin
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 UV := $(or $(UV),.uv/bin/uv)
 LOCKED := pyproject.toml requirements.lock
-INSTALL = "$(UV)" pip install --python $(BIN)/python --constraint requirements.lock
+# Compiled once here, or every command compiles Dagster again where Python may not write bytecode.
+INSTALL = "$(UV)" pip install --compile-bytecode --python $(BIN)/python --constraint requirements.lock
 MEDIA_LIBRARY ?= data/library
 
 help: ## this help

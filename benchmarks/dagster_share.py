@@ -58,7 +58,8 @@ def time_runs(folder: Path, library_folder: Path) -> list[dict[str, Any]]:
     runner = GraphRunner(library, control)
     names = [stage.name for stage in library.batch_stages()]
     sizes = library.ledger.batches()
-    waiting, found = iter(sizes), []
+    waiting = iter(sizes)
+    found: list[dict[str, Any]] = []
     while batches := list(islice(waiting, BATCHES_PER_RUN if found else 1)):
         dagster_s, work_s = runner.seconds, control.work_seconds
         runner.run(names, batches)

@@ -79,12 +79,23 @@ class Item:
         size: Bytes.
         path: Absolute path that can be opened, or `None` when none is present.
         name: File name.
+        mtime_ns: Modification time when the content was identified.
     """
 
     media_id: str
     size: int
     path: bytes | None
     name: bytes
+    mtime_ns: int = 0
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the path still holds the file that was identified, by a stat."""
+        try:
+            now = os.lstat(self.path or b"")
+        except OSError:
+            return False
+        return (now.st_size, now.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -156,7 +167,9 @@ class _Maker:
         partial = library.store.read_partial(stage.name, self.recipe, key)
         self.is_complete = existing is not None
         self.before = {**_by_content(existing), **_by_content(partial)}
-        self.rows = {m: r for m, r in self.before.items() if self._is_usable(r)}
+        is_new_input = (stage.name, key) in library.ledger.orders("%input")
+        usable = {} if is_new_input else self.before
+        self.rows = {m: r for m, r in usable.items() if self._is_usable(r)}
         self.unseen: set[str] = set()
         self.copied = len(self.rows)
         self.computed = 0
@@ -188,7 +201,7 @@ class _Maker:
             self.control.on_progress(self.stage.name, 1)
 
     def _keep_partial(self) -> None:
-        rows = [row for rows in self.rows.values() for row in rows]
+        rows = [row for rows in self.rows.values() if not rows[0]["retryable"] for row in rows]
         if self.computed:
             table = self.stage.table.to_arrow(rows)
             self.library.store.write_partial(self.stage.name, self.recipe, self.key, table)
@@ -209,15 +222,18 @@ class _Maker:
         return report
 
     def _keep_good_rows(self) -> None:
-        """Never replace a good row because the original cannot be opened now."""
-        away = [m for m, rows in self.rows.items() if rows[0]["reason"] == "original_unavailable"]
-        if not away:
+        """Never replace a good row because of a failure that may pass."""
+        failed = [m for m, rows in self.rows.items() if rows[0]["retryable"]]
+        if not failed:
             return
-        for media_id, rows in _older_rows(self.library, self.stage, self.key, away).items():
+        for media_id, rows in _older_rows(self.library, self.stage, self.key, failed).items():
             self.rows[media_id] = rows
-        for media_id in away:
+        away = [m for m in failed if self.rows[m][0]["reason"] in AWAY or m in self.unseen]
+        for media_id in failed:
             if _is_good(self.before.get(media_id, [])):
                 self.rows[media_id] = self.before[media_id]
+        if not away:
+            return
         self._order_again("away")
         if any(item.path for item in locate(self.library, self._members(self.unseen))):
             self._order_again("returned")  # a scan found it while this batch was under way
@@ -265,7 +281,8 @@ def locate(library: Library, members: Iterable[Member]) -> Iterator[Item]:
             yield Item(member.media_id, member.size, None, os.path.basename(member.relative))
         else:
             path = os.path.join(roots[place.root_id], place.relative)
-            yield Item(member.media_id, member.size, path, os.path.basename(place.relative))
+            name = os.path.basename(place.relative)
+            yield Item(member.media_id, member.size, path, name, place.mtime_ns)
 
 
 def _first_present(places: list[PathRow], roots: dict[str, bytes]) -> PathRow | None:
@@ -330,6 +347,9 @@ def failed_row(error: ItemError | Failure) -> Row:
 
 
 UNAVAILABLE = Failure("original_unavailable", "no path of this content can be seen now", True)
+CHANGED = Failure("original_changed", "the file was changed or removed since it was scanned", True)
+AWAY = ("original_unavailable", "original_changed", "permission_denied", "io_error")
+"""Reasons that say nothing about the content: a good row wins, and the original is waited for."""
 
 
 def in_sandbox(
@@ -347,7 +367,8 @@ def in_sandbox(
         arguments: Its arguments for an item that has a path.
 
     Yields:
-        Each item with the function's result or a `Failure`. Ends early once a stop is asked for.
+        Each item with the function's result or a `Failure`, which is also what a file gives that
+        is no longer the one that was identified. Ends early once a stop is asked for.
     """
     items = list(items)
     here = [item for item in items if item.path is not None]
@@ -359,4 +380,4 @@ def in_sandbox(
         answer = next(results, None)
         if answer is None:
             return
-        yield answer
+        yield answer if item.is_unchanged else (item, CHANGED)

@@ -19,71 +19,52 @@ from media_pipeline.library.opened import Library
 from media_pipeline.recipes import Stage
 from media_pipeline.scan.batches import read_manifest
 from media_pipeline.schema import Column, Table
-from media_pipeline.tables import WHOLE
 
 FAILED_SHARE = 0.1
 
 
-def build(library: Library) -> list[dg.AssetChecksDefinition]:
-    """The checks of every stage that writes a table."""
+def specs(stage: Stage) -> list[dg.AssetCheckSpec]:
+    """The checks of a stage that writes a table; its own step evaluates them.
+
+    A check of its own step costs as much of Dagster's time as the asset (0.09 s each, measured).
+    """
     found = []
-    for stage in library.stages:
-        if stage.name != "catalog":
-            found.append(_integrity(stage))
-        if stage.per_batch:
-            found.append(_failures(stage))
+    if stage.has_table:
+        text = "Declared columns, one entry per content, no nulls or numbers out of range."
+        found.append(
+            dg.AssetCheckSpec("integrity", asset=stage.name, blocking=True, description=text)
+        )
+    if stage.per_batch:
+        text = f"At most {FAILED_SHARE:.0%} of the contents failed."
+        found.append(dg.AssetCheckSpec("failures", asset=stage.name, description=text))
     return found
 
 
-def _integrity(stage: Stage) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=stage.name,
-        name="integrity",
-        blocking=True,
-        required_resource_keys={"library"},
-        description="Declared columns, one entry per content, no nulls or numbers out of range.",
+def results(library: Library, stage: Stage, keys: Sequence[str]) -> list[dg.AssetCheckResult]:
+    """What the checks of a stage find in the tables of these batches (or of the whole library)."""
+    found = [_integrity(library, stage, keys)] if stage.has_table else []
+    return [*found, _failures(library, stage, keys)] if stage.per_batch else found
+
+
+def _integrity(library: Library, stage: Stage, keys: Sequence[str]) -> dg.AssetCheckResult:
+    problems = [f"{key}: {p}" for key in keys for p in problems_of(library, stage, key)]
+    return dg.AssetCheckResult(
+        check_name="integrity", passed=not problems, metadata={"problems": problems[:20]}
     )
-    def integrity(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        library: Library = context.resources.library
-        problems: list[str] = []
-        for key in _keys(context, stage):
-            problems += [f"{key}: {p}" for p in problems_of(library, stage, key)]
-        return dg.AssetCheckResult(passed=not problems, metadata={"problems": problems[:20]})
-
-    return integrity
 
 
-def _failures(stage: Stage) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=stage.name,
-        name="failures",
-        required_resource_keys={"library"},
-        description=f"At most {FAILED_SHARE:.0%} of the contents failed.",
-    )
-    def failures(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        library: Library = context.resources.library
-        failed, total = 0, 0
-        for key in _keys(context, stage):
-            table = library.store.read(stage.name, library.recipes[stage.name], key, ["state"])
-            if table is not None:
-                total += table.num_rows
-                failed += table["state"].to_pylist().count("failed")
-        return dg.AssetCheckResult(
-            passed=failed <= FAILED_SHARE * total,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"failed": failed, "rows": total},
-        )
-
-    return failures
-
-
-def _keys(context: dg.AssetCheckExecutionContext, stage: Stage) -> Sequence[str]:
-    """The batches of the run, `library` for a whole-library stage."""
-    if not stage.per_batch:
-        return [WHOLE]
-    operation = context.op_execution_context
-    return (
-        operation.partition_keys if operation.has_partition_key_range else [operation.partition_key]
+def _failures(library: Library, stage: Stage, keys: Sequence[str]) -> dg.AssetCheckResult:
+    failed, total = 0, 0
+    for key in keys:
+        table = library.store.read(stage.name, library.recipes[stage.name], key, ["state"])
+        if table is not None:
+            total += table.num_rows
+            failed += table["state"].to_pylist().count("failed")
+    return dg.AssetCheckResult(
+        check_name="failures",
+        passed=failed <= FAILED_SHARE * total,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"failed": failed, "rows": total},
     )
 
 

@@ -6,33 +6,28 @@ Nothing heavy is imported here; every command imports what it needs when it runs
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from io import TextIOWrapper
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from media_pipeline.errors import Interrupted, MediaPipelineError
+from media_pipeline.errors import (
+    EXIT_INTERRUPTED,
+    Interrupted,
+    MachineryFailed,
+    MediaPipelineError,
+)
 
 if TYPE_CHECKING:
-    from media_pipeline.batchwork import Control
     from media_pipeline.library.opened import Library
     from media_pipeline.runner import RunOutcome, RunRequest
     from media_pipeline.scan.scanner import ScanReport
 
-Result = TypeVar("Result")
-
 EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
-POLL_S = 0.1
 
 app = typer.Typer(
     name="media-pipeline",
@@ -96,11 +91,14 @@ def scan(
 ) -> None:
     """Bring the ledger up to date with the disk, without making anything."""
     from media_pipeline.library.inputs import named_paths
+    from media_pipeline.progress import with_progress
     from media_pipeline.runner import RunRequest, scan_only
 
     opened, below = _create_with(library, named_paths(paths or [], list_file))
     request = RunRequest(stages=[], below=below, accept_missing=accept_missing)
-    report = _with_progress(lambda control, on_scan: scan_only(opened, request, control, on_scan))
+    report = with_progress(
+        errors, lambda control, on_scan: scan_only(opened, request, control, on_scan)
+    )
     _print_scan(report)
 
 
@@ -142,16 +140,19 @@ def backfill_stale(
     stages: StagesOption = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is stale.")] = False,
 ) -> None:
-    """Make stale tables again, and nothing else."""
+    """Make stale tables again and what is made from them; new files wait for `run`."""
+    from media_pipeline.library.plan import order_stale
     from media_pipeline.recipes import with_inputs
     from media_pipeline.runner import RunRequest, left_stale
 
     names = with_inputs(_names(stages))
     opened = _open(library)
     if dry_run:
-        _print_stale(*left_stale(opened, names))
+        stale, estimate_s = left_stale(opened, names)
+        _print_stale(stale, estimate_s, otherwise="nothing is stale")
         return
-    _run_and_report(opened, RunRequest(stages=names, scan=False, stale=True))
+    order_stale(opened, names)
+    _run_and_report(opened, RunRequest(stages=names, scan=False, only_ordered=True))
 
 
 @app.command()
@@ -241,7 +242,7 @@ def dev(
     """Start Dagster's UI and daemon on loopback for the library, until Ctrl-C."""
     from media_pipeline.runner import serve
 
-    raise typer.Exit(serve(_create(library), port))
+    serve(_create(library), port)
 
 
 # -- what the commands share ---------------------------------------------------------------------
@@ -288,10 +289,11 @@ def _print_json(value: Any) -> None:
 
 
 def _run(library: Library, request: RunRequest) -> RunOutcome:
+    from media_pipeline.progress import with_progress
     from media_pipeline.runner import run_library
 
-    outcome: RunOutcome = _with_progress(
-        lambda control, on_scan: run_library(library, request, control, on_scan)
+    outcome: RunOutcome = with_progress(
+        errors, lambda control, on_scan: run_library(library, request, control, on_scan)
     )
     if outcome.scan is not None:
         _print_scan(outcome.scan)
@@ -303,8 +305,12 @@ def _run_and_report(library: Library, request: RunRequest) -> None:
     from media_pipeline.library.status import read_status
     from media_pipeline.library.views import one_line
 
-    console.print(Text(one_line(read_status(library))))
+    status = read_status(library)
+    console.print(Text(one_line(status)))
     _print_stale(outcome.left_stale, outcome.estimate_s)
+    if status.pending and request.scan and len(request.stages) == len(library.stages):
+        waits_for_stale = "; make stale tables first: run --stale" if outcome.left_stale else ""
+        raise MachineryFailed(f"{status.pending} files are left without a state{waits_for_stale}")
 
 
 def _print_scan(report: ScanReport) -> None:
@@ -317,8 +323,9 @@ def _print_scan(report: ScanReport) -> None:
         _complain(f"{root_id} is offline: {why}", "yellow")
 
 
-def _print_stale(stale: dict[str, list[str]], estimate_s: float) -> None:
+def _print_stale(stale: dict[str, list[str]], estimate_s: float, otherwise: str = "") -> None:
     if not stale:
+        console.print(otherwise, end="\n" if otherwise else "")
         return
     parts = ", ".join(f"{stage} ({len(batches)})" for stage, batches in stale.items())
     about = f", about {estimate_s:,.0f} s" if estimate_s else ""
@@ -326,49 +333,6 @@ def _print_stale(stale: dict[str, list[str]], estimate_s: float) -> None:
         Text(f"stale and left as it is: {parts}{about}; make it again with `run --stale` or "
              "`backfill-stale`", style="yellow")
     )  # fmt: skip
-
-
-def _with_progress(
-    work: Callable[[Control, Callable[[ScanReport], None]], Result],
-) -> Result:
-    """Do long work in a thread, with progress bars here and Ctrl-C as a request to stop.
-
-    Dagster takes over SIGINT in the main thread and turns it into a failed run; so it never runs
-    there. The second Ctrl-C ends the program at once.
-    """
-    from media_pipeline.batchwork import Control
-    from media_pipeline.progress import StageProgress
-
-    with StageProgress(errors) as progress:
-        control = Control(on_progress=progress.advance, on_total=progress.total)
-        seen = 0
-
-        def on_scan(report: ScanReport) -> None:
-            nonlocal seen
-            progress.advance("scan", report.seen - seen)
-            seen = report.seen
-
-        return _interruptible(lambda: work(control, on_scan), control)
-
-
-def _interruptible(work: Callable[[], Result], control: Control) -> Result:
-    def stop(number: int, frame: FrameType | None) -> None:
-        if control.stop.is_set():
-            os._exit(EXIT_INTERRUPTED)
-        control.stop.set()
-        errors.print("stopping after the current file; press Ctrl-C again to end at once")
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        with ThreadPoolExecutor(1, thread_name_prefix="work") as thread:
-            future = thread.submit(work)
-            while not future.done():
-                wait([future], timeout=POLL_S)
-            return future.result()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def main() -> None:
@@ -388,6 +352,10 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except MediaPipelineError as error:
         _complain(f"error: {error}", "red")
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        what = f"{error.strerror or error}: {error.filename or 'no file named'}"
+        _complain(f"error: the operating system says {what}; check the path and try again", "red")
         sys.exit(EXIT_FAILED)
 
 

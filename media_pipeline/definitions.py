@@ -10,7 +10,6 @@ No `from __future__ import annotations` here: Dagster reads annotations at run t
 import dagster as dg
 
 import media_pipeline.automation as automation
-import media_pipeline.checks as checks
 from media_pipeline.batchwork import Control
 from media_pipeline.library.opened import Library, create_library
 from media_pipeline.resources import control_of_daemon
@@ -46,7 +45,6 @@ def build_definitions(
             verdicts.build(library),
             catalog.build(library),
         ],
-        asset_checks=checks.build(library),
         jobs=automation.jobs(),
         sensors=automation.sensors(library),
         schedules=automation.schedules(),

@@ -20,6 +20,9 @@ what was expected and what to do.
 
 from __future__ import annotations
 
+EXIT_INTERRUPTED = 130
+"""Exit code of a command that was asked to stop: 128 + SIGINT, as shells have it."""
+
 
 class MediaPipelineError(Exception):
     """Root of the tree: anything this program raises on purpose."""

@@ -34,6 +34,8 @@ def display(name: bytes | str) -> str:
     everything else, emoji included, stays as it is.
     """
     text = name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
+    if text.isprintable():
+        return text
     return "".join(_printable(character) for character in text)
 
 
@@ -186,19 +188,9 @@ class Layout:
         return self.root / "tables"
 
     @property
-    def thumbnails(self) -> Path:
-        """Content-addressed 512-px pictures and keyframes."""
-        return self.root / "thumbnails"
-
-    @property
     def catalog(self) -> Path:
         """DuckDB, rebuilt from the tables."""
         return self.root / "catalog.duckdb"
-
-    @property
-    def reports(self) -> Path:
-        """What runs leave for people to look at."""
-        return self.root / "reports"
 
     @property
     def dagster(self) -> Path:

@@ -1,9 +1,14 @@
-"""Progress on the terminal: one bar per stage with its rate and the time left."""
+"""Progress on the terminal: one bar per stage with its rate and the time left; Ctrl-C stops."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
-from types import TracebackType
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +22,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from media_pipeline.batchwork import Control
+from media_pipeline.errors import EXIT_INTERRUPTED
+
+if TYPE_CHECKING:
+    from media_pipeline.scan.scanner import ScanReport
+
+Result = TypeVar("Result")
+
+POLL_S = 0.1
 
 
 class RateColumn(ProgressColumn):
@@ -81,3 +96,49 @@ class StageProgress:
             if stage not in self.tasks:
                 self.tasks[stage] = self.bars.add_task(stage, total=None)
             return self.tasks[stage]
+
+
+def with_progress(
+    console: Console, work: Callable[[Control, Callable[[ScanReport], None]], Result]
+) -> Result:
+    """Do long work in a thread, with progress bars here and Ctrl-C as a request to stop.
+
+    Dagster takes over SIGINT in the main thread and turns it into a failed run; so it never runs
+    there. The second Ctrl-C ends the program at once.
+
+    Args:
+        console: Where to draw.
+        work: Takes what the process shares with its stages, and whom to tell about the scan.
+    """
+    with StageProgress(console) as progress:
+        control = Control(on_progress=progress.advance, on_total=progress.total)
+        seen = 0
+
+        def on_scan(report: ScanReport) -> None:
+            nonlocal seen
+            progress.advance("scan", report.seen - seen)
+            seen = report.seen
+            if report.is_done:
+                progress.total("scan", seen)
+
+        return _interruptible(console, lambda: work(control, on_scan), control)
+
+
+def _interruptible(console: Console, work: Callable[[], Result], control: Control) -> Result:
+    def stop(number: int, frame: FrameType | None) -> None:
+        if control.stop.is_set():
+            os._exit(EXIT_INTERRUPTED)
+        control.stop.set()
+        console.print("stopping after the current file; press Ctrl-C again to end at once")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="work") as thread:
+            future = thread.submit(work)
+            while not future.done():
+                wait([future], timeout=POLL_S)
+            return future.result()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

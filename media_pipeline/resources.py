@@ -5,20 +5,22 @@ No `from __future__ import annotations` here: Dagster reads the annotations of a
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
+import media_pipeline.checks as checks
 from media_pipeline.batchwork import BatchReport, Compute, Control, make_table
 from media_pipeline.errors import MediaPipelineError
+from media_pipeline.library.catalog import media_columns
 from media_pipeline.library.opened import Library
 from media_pipeline.library.plan import fingerprint, record_made, switch_recipes
 from media_pipeline.recipes import Stage, stage
 from media_pipeline.scan.rows import WorkRow
-from media_pipeline.schema import Table
+from media_pipeline.schema import Column
 from media_pipeline.tables import WHOLE
 
 FILE_BATCHES = dg.DynamicPartitionsDefinition(name="file_batches")
@@ -86,14 +88,17 @@ def batch_asset(library: Library, name: str, compute: Compute) -> dg.AssetsDefin
         code_version=library.recipes[name],
         metadata=_column_metadata(spec),
         kinds={"parquet"},
+        check_specs=checks.specs(spec),
     )
     def run(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         control: Control = context.resources.control
         opened: Library = context.resources.library
-        with _ordered(opened, spec, list(context.partition_keys)):
+        keys = list(context.partition_keys)
+        with _ordered(opened, spec, keys):
             with _failures(control), _recorded_as(control, opened, context.run.run_id):
                 _make_batches(context, opened, control, spec, compute)
-            yield dg.MaterializeResult()
+                found = checks.results(opened, spec, keys)
+            yield dg.MaterializeResult(check_results=found)
 
     return run
 
@@ -144,6 +149,7 @@ def library_asset(library: Library, name: str, make: Make) -> dg.AssetsDefinitio
         code_version=library.recipes[name],
         metadata=_column_metadata(spec),
         kinds={"duckdb" if name == "catalog" else "parquet"},
+        check_specs=checks.specs(spec),
     )
     def run(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         control: Control = context.resources.control
@@ -151,7 +157,8 @@ def library_asset(library: Library, name: str, make: Make) -> dg.AssetsDefinitio
         with _ordered(opened, spec, [WHOLE]):
             with _failures(control), _recorded_as(control, opened, context.run.run_id):
                 facts = make_whole(opened, control, spec, make, context.run.run_id)
-            yield dg.MaterializeResult(metadata=facts)
+                found = checks.results(opened, spec, [WHOLE])
+            yield dg.MaterializeResult(metadata=facts, check_results=found)
 
     return run
 
@@ -172,7 +179,13 @@ def make_whole(
         library.ledger.add_work(control.run or "", work)
     control.work_seconds += seconds
     control.on_progress(spec.name, 1)
-    return {"dagster/row_count": rows, "seconds": round(seconds, 3), **facts}
+    rate = round(rows / seconds, 2) if seconds else 0.0
+    return {
+        "dagster/row_count": rows,
+        "seconds": round(seconds, 3),
+        "rows_per_second": rate,
+        **facts,
+    }
 
 
 def write_whole(library: Library, spec: Stage, rows: pa.Table) -> None:
@@ -224,11 +237,12 @@ def metadata_of(report: BatchReport) -> dict[str, Any]:
 
 
 def _column_metadata(spec: Stage) -> dict[str, Any]:
-    return {"dagster/column_schema": column_schema(spec.table)} if spec.has_table else {}
+    columns = spec.table.columns if spec.has_table else media_columns()
+    return {"dagster/column_schema": column_schema(columns)}
 
 
-def column_schema(table: Table) -> dg.TableSchema:
-    """A table's columns as Dagster shows them."""
+def column_schema(columns: Iterable[Column]) -> dg.TableSchema:
+    """Columns as Dagster shows them; of the catalogue those of `media`."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -237,6 +251,6 @@ def column_schema(table: Table) -> dg.TableSchema:
                 c.description,
                 constraints=dg.TableColumnConstraints(nullable=not c.required),
             )
-            for c in table.columns
+            for c in columns
         ]
     )

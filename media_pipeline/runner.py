@@ -3,7 +3,7 @@
 The command line materialises the same assets as the daemon, and its runs show in the UI.
 """
 
-import subprocess
+import os
 import sys
 import time
 import uuid
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 
@@ -60,6 +61,7 @@ class RunRequest:
         below: Root id to relative paths to scan; empty scans all of every root.
         scan: Whether to look at the disk at all.
         stale: Whether to make stale tables again.
+        only_ordered: Whether to make nothing per batch but what was ordered.
         accept_missing: Believe it when most of a root vanished.
     """
 
@@ -67,6 +69,7 @@ class RunRequest:
     below: dict[str, list[bytes]] = field(default_factory=dict)
     scan: bool = True
     stale: bool = False
+    only_ordered: bool = False
     accept_missing: bool = False
 
 
@@ -304,6 +307,9 @@ class _Work:
 
     def _groups(self) -> list[Group]:
         plan = plan_batches(self.library, self.request.stages, with_stale=self.request.stale)
+        if self.request.only_ordered:
+            orders = self.library.ledger.orders()
+            plan.due = {s: [b for b in due if (s, b) in orders] for s, due in plan.due.items()}
         sizes = self.library.ledger.batches()
         waiting = len(self.library.ledger.open_contents())
         for stage, due in plan.due.items():
@@ -369,14 +375,11 @@ def left_stale(library: Library, names: Sequence[str]) -> tuple[dict[str, list[s
     return stale, estimate_s(library, Plan(due=stale))
 
 
-def serve(library: Library, port: int) -> int:
-    """Run Dagster's UI and daemon for a library on loopback until they end; returns their code."""
+def serve(library: Library, port: int) -> NoReturn:
+    """Become Dagster's UI and daemon for a library, on loopback, until Ctrl-C."""
     home = prepare_instance(library)
     workspace = Path("workspace.yaml")
     code = ["-w", str(workspace)] if workspace.exists() else ["-m", "media_pipeline.definitions"]
     command = [sys.executable, "-m", "dagster", "dev", *code, "-h", "127.0.0.1", "-p", str(port)]
     variables = environment(DAGSTER_HOME=str(home), MEDIA_LIBRARY=str(library.layout.root))
-    try:
-        return subprocess.run(command, env=variables, check=False).returncode
-    except KeyboardInterrupt:
-        return 0
+    os.execve(sys.executable, command, variables)  # noqa: S606 - no shell; signals reach Dagster

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import pyarrow as pa
 
 TABLE_SCHEMA_VERSION = 1
+
+ROWS_AT_ONCE = 4096
+"""Rows of a whole-library table that are Python objects at a time."""
 
 Scope = Literal["batch", "library"]
 
@@ -32,6 +36,7 @@ REASONS: Mapping[str, str] = {
     "empty_file": "zero bytes",
     "growing": "the file changed while it was being read",
     "original_unavailable": "the file is gone or its drive is away",
+    "original_changed": "the file is no longer what was scanned; the next scan takes it up",
     "io_error": "the disk or network reported an error",
     # failed while decoding
     "unrecognised_format": "the bytes are no format this program knows, whatever the name says",
@@ -131,6 +136,12 @@ class Table:
     def empty_row(self) -> dict[str, Any]:
         """A row of nulls, to be filled."""
         return {column.name: None for column in self.columns}
+
+    def to_arrow_in_parts(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+        """The same as `to_arrow`, holding no more than some thousand rows as Python objects."""
+        rows = iter(rows)
+        parts = iter(lambda: list(islice(rows, ROWS_AT_ONCE)), [])
+        return pa.concat_tables([self.arrow.empty_table(), *map(self.to_arrow, parts)])
 
     def to_arrow(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         """Rows as an Arrow table of exactly this schema.

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 import tomlkit
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from media_pipeline.errors import CorruptLibraryFile, LibraryTooNew
+from media_pipeline.errors import CorruptLibraryFile, LibraryTooNew, UsageError
 from media_pipeline.paths import Layout, write_atomically
 
 LIBRARY_SCHEMA_VERSION = 1
@@ -72,8 +72,17 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def read_settings() -> Settings:
-    """Read the environment."""
-    return Settings()
+    """Read the environment.
+
+    Raises:
+        UsageError: A variable has a value that cannot be meant.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"MEDIA_{first['loc'][0]}".upper()
+        raise UsageError(f"{name}={first['input']!r}: {first['msg']}; correct it") from error
 
 
 def worker_limits(settings: Settings) -> WorkerLimits:
@@ -150,6 +159,8 @@ def read_config(layout: Layout) -> LibraryConfig:
                 f"{LIBRARY_SCHEMA_VERSION}: upgrade media-pipeline; nothing was changed"
             )
         roots = tuple(Root(str(r["id"]), str(r["path"])) for r in raw.pop("roots", []))
+        if len({root.root_id for root in roots}) != len(roots):
+            raise ValueError("two roots have the same id")
         config = LibraryConfig(roots=roots, **raw)
         _check_values(config)
         return config

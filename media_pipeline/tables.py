@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from media_pipeline.errors import CorruptLibraryFile
+from media_pipeline.errors import CorruptLibraryFile, LibraryTooNew
 from media_pipeline.paths import write_atomically, writing
 from media_pipeline.schema import TABLE_SCHEMA_VERSION
 
@@ -90,7 +90,7 @@ class TableStore:
         try:
             with path.open("rb") as handle:
                 return int(pq.read_metadata(handle).num_rows)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._set_aside(path, error) from error
 
     def stamp(self, stage: str, recipe: str, key: str) -> str:
@@ -158,7 +158,7 @@ class TableStore:
                 file = pq.ParquetFile(handle, page_checksum_verification=True)
                 _check_columns(file.schema_arrow)
                 return file.read(columns=list(columns) if columns else None)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._set_aside(path, error) from error
 
     def _set_aside(self, path: UPath, error: Exception) -> CorruptLibraryFile:
@@ -198,6 +198,11 @@ def _check_columns(schema: pa.Schema) -> None:
         facts = json.loads((schema.metadata or {}).get(FACTS_KEY, b""))
     except ValueError as error:
         raise pa.ArrowInvalid("it does not say what made it") from error
+    if int(facts.get("schema_version", 0)) > TABLE_SCHEMA_VERSION:
+        raise LibraryTooNew(
+            f"a table has schema {facts['schema_version']}, this program knows up to "
+            f"{TABLE_SCHEMA_VERSION}: upgrade media-pipeline; nothing was changed"
+        )
     if facts.get("columns", "") not in ("", _columns_digest(schema)):
         raise pa.ArrowInvalid("its columns are not those that were written")
 

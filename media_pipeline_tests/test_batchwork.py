@@ -15,6 +15,7 @@ from media_pipeline.library.opened import Library
 from media_pipeline.library.plan import groups, order_stale, plan_batches, switch_recipes
 from media_pipeline.recipes import Stage, stage
 from media_pipeline.scan.batches import read_manifest
+from media_pipeline.stages.metadata import compute_rows as compute_metadata
 from media_pipeline_tests.conftest import draw, scan_everything
 
 METADATA = stage("metadata")
@@ -25,6 +26,7 @@ class Fake:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.key: Row = {}
         self.failing: dict[bytes, Row] = {}
         self.stop_after: int | None = None
 
@@ -39,7 +41,7 @@ class Fake:
             row: Row = {"state": "ok"}
             if item.path is None:
                 row = {"state": "failed", "reason": "original_unavailable", "retryable": True}
-            yield item.media_id, [self.failing.get(item.name, row)]
+            yield item.media_id, [{**self.key, **self.failing.get(item.name, row)}]
 
 
 @pytest.fixture
@@ -151,6 +153,68 @@ def test_a_good_row_survives_an_original_that_is_away(
     later.close()
 
 
+def test_rows_made_again_are_looked_at_again_by_their_readers(filled: Library, fake: Fake) -> None:
+    """Ratings of a thumbnail that was made again are made again too, once."""
+    thumbnails, quality = stage("thumbnails"), stage("quality")
+    fake.key = {"frame": 0}
+    fake.failing = {b"1.jpg": {"state": "failed", "reason": "timeout", "retryable": True}}
+    make(filled, fake, thumbnails)
+    fake.failing = {b"1.jpg": {"state": "failed", "reason": "input_failed", "retryable": False}}
+    make(filled, fake, quality)
+    assert filled.ledger.orders() == set()
+    fake.failing = {}
+    assert make(filled, fake, thumbnails).computed == 1
+    assert filled.ledger.orders() == {("quality", "b000000")}
+    filled.ledger.add_orders("quality", ["b000000"], "unfinished")
+    assert make(filled, fake, quality).computed == 4
+    filled.ledger.fill_orders("quality", ["b000000"])
+    assert make(filled, fake, quality).computed == 0
+
+
+def test_a_good_row_survives_the_pruning_of_its_recipe(
+    filled: Library, fake: Fake, originals: Path
+) -> None:
+    make(filled, fake)
+    old = filled.recipes["metadata"]
+    originals.rename(originals.with_name("away"))
+    later = bumped(filled, 2)
+    scan_everything(later)
+    make(later, fake)
+    later.store.remove("metadata", old)
+    assert make(later, fake).states == {"ok": 4}
+    assert states(later) == [("ok", old)] * 4
+    later.close()
+
+
+def test_originals_that_return_while_their_batch_is_made_are_tried_again(
+    filled: Library, fake: Fake, originals: Path
+) -> None:
+    originals.rename(originals.with_name("away"))
+    scan_everything(filled)
+
+    def return_late(
+        library: Library, control: Control, batch: Batch
+    ) -> Iterator[tuple[str, list[Row]]]:
+        assert all(item.path is None for item in batch.items)
+        originals.with_name("away").rename(originals)
+        scan_everything(library)
+        yield from fake(library, control, batch)
+
+    report = make_table(filled, Control(), METADATA, "b000000", return_late)
+    assert report.states == {"failed": 4}
+    assert filled.ledger.orders("returned") == {("metadata", "b000000")}
+    assert make(filled, fake).states == {"ok": 4}
+
+
+def test_an_order_that_comes_in_while_another_is_carried_out_stays(filled: Library) -> None:
+    ledger = filled.ledger
+    with ledger.transaction():
+        ledger.add_orders("metadata", ["b000000", "b000001"], "unfinished")
+        ledger.add_orders("metadata", ["b000001"], "returned")
+        ledger.fill_orders("metadata", ["b000000", "b000001"])
+    assert ledger.orders() == {("metadata", "b000001")}
+
+
 def test_contents_are_found_wherever_they_are_now(filled: Library, originals: Path) -> None:
     (originals / "2.jpg").rename(originals / "moved.jpg")
     scan_everything(filled)
@@ -192,6 +256,7 @@ def test_stale_work_that_was_ordered_is_due(filled: Library, fake: Fake) -> None
 
 
 def test_a_missing_table_above_a_stale_one_waits_with_it(filled: Library, fake: Fake) -> None:
+    fake.key = {"frame": 0}
     make(filled, fake, stage("thumbnails"))
     stages = tuple(replace(s, version=9) if s.name == "thumbnails" else s for s in filled.stages)
     later = Library(filled.layout, filled.config, stages)
@@ -231,3 +296,20 @@ def test_the_recipe_in_use_switches_when_the_new_one_is_complete(
     switch_recipes(later)
     assert later.chosen("metadata") == {"b000000": new, "b000001": new}
     later.close()
+
+
+def test_a_file_that_changed_since_the_scan_gives_no_row_under_the_old_identity(
+    filled: Library, originals: Path
+) -> None:
+    control = Control()
+    draw(originals / "1.jpg", seed=77, size=(40, 30))
+    try:
+        report = make_table(filled, control, METADATA, "b000000", compute_metadata)
+    finally:
+        control.close()
+    assert report.states == {"ok": 3, "failed": 1}
+    table = filled.store.read("metadata", filled.recipes["metadata"], "b000000")
+    assert table is not None
+    assert [r["reason"] for r in table.to_pylist() if r["state"] == "failed"] == [
+        "original_changed"
+    ]

@@ -77,6 +77,33 @@ def test_damage_inside_a_table_is_found_when_it_is_read(store: TableStore) -> No
     assert store.read("quality", "11111111", "b000000") is None
 
 
+def test_no_flipped_byte_changes_what_is_read(tmp_path: Path) -> None:
+    store = TableStore(UPath(tmp_path))
+    rows = QUALITY.to_arrow(
+        {
+            "media_id": f"{n:032x}",
+            "frame": n,
+            "recipe": "11111111",
+            "state": "ok",
+            "blur_score": n / 20,
+        }
+        for n in range(20)
+    )
+    store.write("quality", "11111111", "b000000", rows, {"stage": "quality"})
+    path = Path(store.path("quality", "11111111", "b000000").path)
+    whole, expected = path.read_bytes(), store.read("quality", "11111111", "b000000")
+    found = 0
+    for place in range(0, len(whole), 23):
+        content = bytearray(whole)
+        content[place] ^= 0xFF if place % 2 else 0x01
+        path.write_bytes(bytes(content))
+        try:
+            assert store.read("quality", "11111111", "b000000") == expected, place
+        except CorruptLibraryFile:
+            found += 1
+    assert found > 0.5 * len(whole) / 23  # the rest are bytes that nothing reads
+
+
 def test_an_interrupted_writing_leaves_no_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,11 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from media_pipeline.errors import CorruptLibraryFile
 from media_pipeline.library.opened import Library
 from media_pipeline.paths import fsync_folder, is_disk_full, writing
 from media_pipeline.recipes import Stage
-from media_pipeline.schema import Column, Table
+from media_pipeline.schema import TABLES, Column, Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,6 +52,12 @@ MEDIA_EXTRA = {
     "thumbnail": "Thumbnail of the still or poster, relative to the thumbnails folder",
     "files": "Number of files that hold this content",
     "batch": "The batch it is in",
+}
+
+EXTRA_TYPES: dict[str, pa.DataType] = {
+    "thumbnail": pa.string(),
+    "files": pa.int64(),
+    "batch": pa.string(),
 }
 
 OUTCOME_COLUMNS = (
@@ -251,6 +259,22 @@ def read_catalog(library: Library, query: str) -> pa.Table:
     return found
 
 
+def check_catalog(library: Library) -> None:
+    """Look whether the catalogue, if there is one, can be opened.
+
+    Raises:
+        CorruptLibraryFile: It cannot; it was set aside.
+    """
+    if library.layout.catalog.exists():
+        open_catalog(library).close()
+
+
+def media_columns() -> list[Column]:
+    """The columns of `media`, in order."""
+    extra = [Column(name, EXTRA_TYPES[name], meaning) for name, meaning in MEDIA_EXTRA.items()]
+    return [*(TABLES[table][name] for table, name in MEDIA_COLUMNS), *extra]
+
+
 def open_catalog(library: Library) -> duckdb.DuckDBPyConnection:
     """Open the catalogue for reading.
 
@@ -268,5 +292,5 @@ def open_catalog(library: Library) -> duckdb.DuckDBPyConnection:
         )
     try:
         return duckdb.connect(str(library.layout.catalog), read_only=True)
-    except duckdb.Error as error:
+    except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
         raise _set_aside(library.layout.catalog, error) from error

@@ -17,7 +17,7 @@ from media_pipeline.settings import read_settings, worker_limits
 PACKAGES = (
     "media-pipeline", "dagster", "dagster-webserver", "duckdb", "pyarrow", "numpy", "pillow",
     "pillow-heif", "pillow-jxl-plugin", "opencv-python-headless", "av", "rawpy", "blake3",
-    "usearch", "pebble",
+    "pebble",
 )  # fmt: skip
 VIDEO_CODECS = (
     "h264", "hevc", "av1", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg", "prores",
@@ -80,11 +80,15 @@ def _system() -> list[Finding]:
         ),
         Finding(
             "system", "workers", True,
-            f"{limits.workers} workers, each {limits.memory_bytes / 1e6:.0f} MB, "
+            f"{limits.workers} workers, each {limits.memory_bytes / 1e6:.0f} MB{_unenforced()}, "
             f"{limits.pixel_budget / 1e6:.0f} megapixels, {limits.cpu_s} CPU-s and "
             f"{limits.wall_s:.0f} s per file",
         ),
     ]  # fmt: skip
+
+
+def _unenforced() -> str:
+    return " (not enforced by macOS)" if sys.platform == "darwin" else ""
 
 
 def _devices() -> list[Finding]:

@@ -46,7 +46,12 @@ def export(library: Library, kind: ExportFormat, target: Path, *, force: bool = 
     _refuse(library, target, force)
     rows = read_catalog(library, QUERY)
     encode = {"csv": _csv, "json": _json, "parquet": _parquet}[kind]
-    write_atomically(target.absolute(), encode(rows))
+    try:
+        write_atomically(target.absolute(), encode(rows))
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {display(str(target))} ({error.strerror}): choose another place or name"
+        ) from error
     return int(rows.num_rows)
 
 

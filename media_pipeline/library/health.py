@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from media_pipeline.errors import CorruptLibraryFile
+from media_pipeline.library.catalog import check_catalog
 from media_pipeline.library.opened import Library
 from media_pipeline.scan.batches import write_missing_manifests
 
@@ -28,6 +29,10 @@ def check_health(library: Library) -> None:
                 library.store.check_footers(stage.name, recipe)
             except CorruptLibraryFile as error:
                 damaged.append(error)
+    try:
+        check_catalog(library)
+    except CorruptLibraryFile as error:
+        damaged.append(error)
     if damaged:
         raise damaged[0]
     write_missing_manifests(library.ledger, library.layout.batches)
@@ -45,11 +50,14 @@ def order_lost_thumbnails(library: Library) -> list[str]:
     recipe = library.recipes["thumbnails"]
     there = _files_below(Path(library.thumbnails.path))
     batches = sorted(library.store.keys("thumbnails", recipe) & library.ledger.batches().keys())
-    lost = [b for b in batches if _can_be_made(library, _without_file(library, recipe, b, there))]
-    if lost:
-        with library.ledger.transaction():
-            library.ledger.add_orders("thumbnails", lost, "lost")
-    return lost
+    lost = {b: ids for b in batches if (ids := _without_file(library, recipe, b, there))}
+    ordered = library.ledger.orders()
+    with library.ledger.transaction():
+        for batch in lost:
+            if ("thumbnails", batch) not in ordered:
+                why = "lost" if _can_be_made(library, lost[batch]) else "away"
+                library.ledger.add_orders("thumbnails", [batch], why)
+    return list(lost)
 
 
 def _without_file(library: Library, recipe: str, batch: str, there: set[str]) -> set[str]:

@@ -19,7 +19,7 @@ from upath import UPath
 from media_pipeline import recipes as recipe_book
 from media_pipeline.errors import LibraryBusy, LibraryError, LibraryNotWritable, UsageError
 from media_pipeline.judging.thresholds import load_thresholds
-from media_pipeline.paths import Layout, display, write_atomically, writing
+from media_pipeline.paths import MARKER, Layout, display, write_atomically, writing
 from media_pipeline.recipes import Stage
 from media_pipeline.scan.batches import manifest_keys, restore_lost
 from media_pipeline.scan.ledger import Ledger
@@ -92,32 +92,34 @@ class Library:
     def chosen(self, stage: str) -> dict[str, str]:
         """For every batch the recipe it is read under; batches without a table are left out.
 
-        The recipe in use wins; a batch that has none under it is read under the wanted recipe,
-        and one that has neither (a table or the ledger was lost) under any other.
+        The recipe in use wins; a batch that has none under it is read under the wanted recipe, else
+        under any other, so that a change on top of an unfinished change hides no batch.
         """
-        others = self.store.recipes_of(stage)
-        order = [self.ledger.active().get(stage), self.recipes[stage], *others]
-        chosen: dict[str, str] = {}
+        order = [self.ledger.active().get(stage), self.recipes[stage]]
+        others = [r for r in self.store.recipes_of(stage) if r not in order]
         known = self.ledger.batches()
-        for recipe in order:
-            if recipe is not None:
-                for batch in self.store.keys(stage, recipe):
-                    if batch in known:
-                        chosen.setdefault(batch, recipe)
+        chosen: dict[str, str] = {}
+        for recipe in [*filter(None, order), *others]:
+            for batch in self.store.keys(stage, recipe) & known.keys():
+                chosen.setdefault(batch, recipe)
         return dict(sorted(chosen.items()))
 
     def read_stage(self, stage: str, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows of a per-batch stage as they are read now, batches in order."""
+        schema = self._schema_of(stage, columns)
+        return pa.concat_tables([schema.empty_table(), *self.batch_tables(stage, columns)])
+
+    def batch_tables(self, stage: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The same rows, one batch at a time."""
+        schema = self._schema_of(stage, columns)
+        for batch, recipe in self.chosen(stage).items():
+            table = self.store.read(stage, recipe, batch, columns)
+            if table is not None:
+                yield table.select(schema.names).replace_schema_metadata(None).cast(schema)
+
+    def _schema_of(self, stage: str, columns: Sequence[str] | None) -> pa.Schema:
         schema = recipe_book.stage(stage, self.stages).table.arrow
-        if columns is not None:
-            schema = pa.schema([schema.field(name) for name in columns])
-        tables = [
-            table.select(schema.names)
-            for batch, recipe in self.chosen(stage).items()
-            if (table := self.store.read(stage, recipe, batch, columns)) is not None
-        ]
-        plain = [t.replace_schema_metadata(None).cast(schema) for t in tables]
-        return pa.concat_tables(plain) if plain else schema.empty_table()
+        return schema if columns is None else pa.schema([schema.field(name) for name in columns])
 
     def read_whole(self, stage: str) -> pa.Table:
         """The rows of a whole-library stage as they are read now; empty where there is no table."""
@@ -163,7 +165,7 @@ class Library:
             raise LibraryError(
                 f"only {free / 1e6:.1f} MB free for {self.layout.root}, at least "
                 f"{LOW_DISK_BYTES / 1e6:.0f} MB are needed to start: free some space or choose "
-                "another folder with --library; nothing was changed"
+                "another folder with --library"
             )
 
     def add_roots(self, folders: Sequence[Path]) -> dict[str, list[bytes]]:
@@ -176,7 +178,8 @@ class Library:
             Root id to the relative paths to scan below it.
         """
         below: dict[str, list[bytes]] = {}
-        for folder in folders:
+        for folder in map(real_place, folders):
+            _refuse_library(folder)
             root = self._root_of(os.fsencode(folder))
             if root is None:
                 root = self._add_root(folder)
@@ -196,12 +199,42 @@ class Library:
         if not folder.is_dir():
             root = next((r for r in self.config.roots if r.root_id == LISTED), Root(LISTED, "/"))
         else:
-            number = 1 + sum(r.root_id != LISTED for r in self.config.roots)
-            root = Root(f"r{number:04d}", _utf8(folder))
+            root = Root(self._new_root_id(), _utf8(folder))
+            self._take_over_listed(os.fsencode(folder))
         if root not in self.config.roots:
             self.config = self.config.with_root(root)
             write_config(self.layout, self.config)
         return root
+
+    def _new_root_id(self) -> str:
+        """An id that no root has or ever had: the ledger remembers roots that were removed."""
+        used = {r.root_id for r in self.config.roots} | {r for r, _, _ in self.ledger.roots()}
+        numbers = [int(name[1:]) for name in used if re.fullmatch(r"r\d+", name)]
+        return f"r{max(numbers, default=0) + 1:04d}"
+
+    def _take_over_listed(self, folder: bytes) -> None:
+        """Forget the files below a new root that were named one by one: its scan finds them."""
+        listed = self.ledger.paths(LISTED)
+        inside = [row for row in listed if _is_inside(b"/" + row.relative, folder)]
+        if inside:
+            with self.ledger.transaction():
+                self.ledger.drop_paths(inside)
+                self.ledger.touch()
+
+
+def real_place(path: Path) -> Path:
+    """Where a path really lies: links above it are resolved, a link to a file stays a link."""
+    if path.is_dir():
+        return Path(os.path.realpath(path))
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def _refuse_library(path: Path) -> None:
+    inside = next((p for p in (path, *path.parents) if (p / MARKER).exists()), None)
+    if inside is not None:
+        raise UsageError(
+            f"{display(str(path))} lies inside the library {inside}: name a folder of originals"
+        )
 
 
 def _is_inside(path: bytes, folder: bytes) -> bool:
@@ -251,6 +284,7 @@ def create_library(folder: Path) -> Library:
     """
     layout = Layout(folder.absolute())
     if not layout.marker.exists():
+        _check_name(layout.root)
         _refuse_to_make(layout.root)
         _make(layout)
     if not os.access(layout.root, os.W_OK):
@@ -259,6 +293,19 @@ def create_library(folder: Path) -> Library:
             "another folder with --library"
         )
     return open_library(folder)
+
+
+def _check_name(folder: Path) -> None:
+    """Refuse a place that Dagster's and DuckDB's databases cannot be opened at.
+
+    Dagster makes a URL of it, in which `%41` is read as `A` and `?` ends the path; DuckDB takes
+    UTF-8.
+    """
+    if any(sign in "%?" or "\ud800" <= sign <= "\udfff" for sign in str(folder)):
+        raise LibraryError(
+            f"no library can be kept at {display(str(folder))}: its path must be UTF-8 without % "
+            "and ?; choose another folder with --library"
+        )
 
 
 def _refuse_to_make(folder: Path) -> None:
@@ -292,8 +339,10 @@ def open_library(folder: Path) -> Library:
         LibraryError: There is none.
         LibraryTooNew: Written by a newer program.
         CorruptLibraryFile: `library.toml` cannot be read.
+        UsageError: It names a threshold set that does not exist.
     """
     layout = Layout(folder.absolute())
+    _check_name(layout.root)
     if not layout.marker.exists():
         raise LibraryError(
             f"no library at {layout.root}: make one with `media-pipeline run FOLDER --library "
@@ -301,7 +350,9 @@ def open_library(folder: Path) -> Library:
         )
     if not layout.config.exists():
         write_config(layout, _config_from_ledger(layout))
-    return Library(layout, read_config(layout))
+    config = read_config(layout)
+    load_thresholds(config.thresholds)  # a mistake there shows now, not half-way through
+    return Library(layout, config)
 
 
 def _config_from_ledger(layout: Layout) -> LibraryConfig:

@@ -31,11 +31,6 @@ class Plan:
     due: dict[str, list[str]] = field(default_factory=dict)
     stale: dict[str, list[str]] = field(default_factory=dict)
 
-    @property
-    def stale_count(self) -> int:
-        """How many tables are stale."""
-        return sum(len(batches) for batches in self.stale.values())
-
 
 @dataclass(frozen=True)
 class Group:
@@ -98,7 +93,8 @@ def groups(plan: Plan, batches: Sequence[str], size: int = BATCHES_PER_RUN) -> l
     due = {stage: set(keys) for stage, keys in plan.due.items()}
     for batch in batches:
         stages = tuple(stage for stage, keys in due.items() if batch in keys)
-        if current and (stages != signature or len(current) == size):
+        follows = bool(current) and int(batch[1:]) == int(current[-1][1:]) + 1
+        if current and (stages != signature or len(current) == size or not follows):
             found.append(Group(signature, tuple(current)))
             current = []
         signature = stages

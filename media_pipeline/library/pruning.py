@@ -57,7 +57,7 @@ def _prune_thumbnails(library: Library, pruned: Pruned, *, dry_run: bool) -> Non
         return
     for folder in library.thumbnails.iterdir():
         for file in folder.iterdir():
-            if f"{folder.name}/{file.name}" in named:
+            if f"{folder.name}/{file.name}" in named or file.name.endswith(".tmp"):
                 continue
             pruned.thumbnails += 1
             pruned.freed_bytes += file.stat().st_size

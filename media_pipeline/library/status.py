@@ -124,8 +124,10 @@ def _count_files(library: Library) -> tuple[dict[str, int], Counter[str], int]:
     states = dict.fromkeys(STATES, 0)
     reasons: Counter[str] = Counter()
     pending = 0
-    for path in library.ledger.paths():
-        if path.presence == "missing":
+    roots = {root.root_id for root in library.config.roots}
+    roots = {root.root_id for root in library.config.roots}
+    for path in (p for p in library.ledger.paths() if p.root_id in roots):
+        if path.presence == "missing" or path.root_id not in roots:
             continue
         state, reason = known.get((path.root_id, path.relative, path.media_id), (None, None))
         if path.media_id is None:

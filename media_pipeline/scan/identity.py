@@ -24,6 +24,9 @@ from media_pipeline.paths import item_error_of, open_original
 from media_pipeline.scan.walk import Entry
 
 BLOCK_BYTES = 1 << 20
+SHARED_ENDINGS = ("mpeg-ts",)
+"""Formats whose file name endings (.ts) mostly mean something else: only content counts."""
+
 ATTEMPTS = 2
 """A file that changes while it is read is read once more, then recorded as growing."""
 
@@ -81,7 +84,8 @@ def _skip_rule(entry: Entry) -> str | None:
 
 
 def _read(path: bytes, entry: Entry) -> Finding:
-    promised = format_of_name(entry.name) is not None
+    promise = format_of_name(entry.name)
+    promised = promise is not None and promise.name not in SHARED_ENDINGS
     if entry.size == 0 and not promised:
         return Finding(entry, state="skipped", reason="not_media")
     for _ in range(ATTEMPTS):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from media_pipeline.errors import CorruptLibraryFile
+from media_pipeline.errors import CorruptLibraryFile, LibraryTooNew
 from media_pipeline.paths import is_disk_full, writing
 from media_pipeline.scan.rows import (
     LEDGER_VERSION,
@@ -35,6 +35,7 @@ class Ledger:
 
     Raises:
         CorruptLibraryFile: The file is no healthy database; it was set aside.
+        LibraryTooNew: A newer program wrote it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,6 +46,12 @@ class Ledger:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(TABLES)
             self.set_fact("ledger_version", str(LEDGER_VERSION), only_if_absent=True)
+            version = int(self.fact("ledger_version") or 0)
+        if version > LEDGER_VERSION:
+            raise LibraryTooNew(
+                f"{path} has version {version}, this program knows up to {LEDGER_VERSION}: upgrade "
+                "media-pipeline; nothing was changed"
+            )
 
     def close(self) -> None:
         """Close the database."""
@@ -236,17 +243,20 @@ class Ledger:
             batches: Batch keys.
             why: `stale` (asked for), `unfinished` (a run that was cut off), `away` (originals that
                 could not be opened; not due until they return), `returned`, `input` (rows it
-                reads were made again) or `lost` (thumbnails it wrote are gone).
+                reads were made again) or `lost` (thumbnails it wrote are gone). Only `input` is
+                remembered by an `unfinished` that replaces it: nothing may be copied then.
         """
         self._db.executemany(
-            "INSERT OR REPLACE INTO orders (stage, batch, why) VALUES (?, ?, ?)",
+            "INSERT INTO orders (stage, batch, why) VALUES (?, ?, ?) ON CONFLICT (stage, batch) "
+            "DO UPDATE SET why = excluded.why || "
+            "iif(excluded.why = 'unfinished' AND why LIKE '%input', ' input', '')",
             [(stage, batch, why) for batch in batches],
         )
 
     def orders(self, why: str | None = None) -> set[tuple[str, str]]:
         """Every order that can be carried out (or only those of one kind), as (stage, batch)."""
-        query = "SELECT stage, batch FROM orders WHERE why <> 'away' AND why = coalesce(?, why)"
-        rows = self._rows(query, (why,))
+        query = "SELECT stage, batch FROM orders WHERE why <> 'away' AND why LIKE ?"
+        rows = self._rows(query, (f"{why}%" if why else "%",))
         return {(str(s), str(b)) for s, b in rows}
 
     def originals_returned(self) -> None:
@@ -256,7 +266,7 @@ class Ledger:
     def fill_orders(self, stage: str, batches: Iterable[str]) -> None:
         """Strike orders that are carried out; one that came in meanwhile stays."""
         self._db.executemany(
-            "DELETE FROM orders WHERE stage = ? AND batch = ? AND why = 'unfinished'",
+            "DELETE FROM orders WHERE stage = ? AND batch = ? AND why LIKE 'unfinished%'",
             [(stage, b) for b in batches],
         )
 

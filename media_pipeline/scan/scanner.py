@@ -48,6 +48,7 @@ class ScanReport:
         offline: Root id and why, for each root that cannot be seen.
         batches: Batches that were closed.
         stopped: Whether the user stopped it.
+        is_done: Whether it has come to its end.
     """
 
     seen: int = 0
@@ -59,6 +60,7 @@ class ScanReport:
     offline: dict[str, str] = field(default_factory=dict)
     batches: list[str] = field(default_factory=list)
     stopped: bool = False
+    is_done: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def scan(job: ScanJob) -> ScanReport:
             if job.stop.is_set():
                 break
             _RootScan(job, root, report).run()
-    report.stopped = job.stop.is_set()
+    report.stopped, report.is_done = job.stop.is_set(), True
     job.progress(report)
     return report
 
@@ -122,7 +124,7 @@ def has_changes(ledger: Ledger, roots: Iterable[Root], settle_s: float) -> bool:
         try:
             for entry in _entries(root, roots, [b""], known):
                 row = known.pop(entry.relative, None)
-                if not _is_unchanged(row, entry) and not _is_unsettled(entry, now, settle_s):
+                if _differs(row, entry) and not _is_unsettled(entry, now, settle_s):
                     return True
         except OSError:
             continue
@@ -171,7 +173,9 @@ class _RootScan:
                 while len(pending) >= IN_FLIGHT:
                     yield pending.popleft().result()
             while pending:
-                yield pending.popleft().result()
+                future = pending.popleft()
+                if not (self.job.stop.is_set() and future.cancel()):
+                    yield future.result()
 
     def _changed_entries(self) -> Iterator[Entry]:
         now = time.time()
@@ -212,11 +216,12 @@ class _RootScan:
         if rows:
             with self.job.ledger.transaction():
                 self.job.ledger.put_paths(rows)
-                self.report.new_contents += self.job.ledger.add_contents(contents)
+                new = self.job.ledger.add_contents(contents)
+                self.report.new_contents += new
                 self.report.batches += close_batches(
                     self.job.ledger, self.job.batch_size, leftover=False
                 )
-                if self.report.returned:
+                if new < len(contents):  # a known content, perhaps one that was waited for
                     self.job.ledger.originals_returned()
                 self.job.ledger.touch()
             write_missing_manifests(self.job.ledger, self.job.manifests)
@@ -256,12 +261,13 @@ class _RootScan:
 
     def _settle_unseen(self) -> None:
         """Decide about known paths that this scan did not see."""
+        below = frozenset(self.below)
         unseen = [
             row
             for relative, row in self.known.items()
-            if relative not in self.seen and _is_below(relative, self.below)
+            if relative not in self.seen and _is_below(relative, below)
         ]
-        hidden = [r for r in unseen if r.relative.startswith(tuple(self.unseen_folders))]
+        hidden = [r for r in unseen if self._is_hidden(r.relative)]
         hidden_keys = {row.relative for row in hidden}
         gone = [r for r in unseen if r.relative not in hidden_keys]
         why = None if self.job.accept_missing else self._vanished(gone)
@@ -283,6 +289,12 @@ class _RootScan:
             if lost or away or forgotten or online:
                 self.job.ledger.touch()
         self.report.missing += len(lost)
+
+    def _is_hidden(self, relative: bytes) -> bool:
+        """Whether the folder of a path cannot be seen; of listed files only the folder is known."""
+        if self.root.root_id == LISTED:
+            return not os.path.isdir(os.path.dirname(os.path.join(self.folder, relative)))
+        return relative.startswith(tuple(self.unseen_folders))
 
     def _was_offline(self) -> bool:
         return any(
@@ -350,8 +362,11 @@ def _entries(
             yield from walk(folder, start, skip)
 
 
-def _is_below(relative: bytes, below: list[bytes]) -> bool:
-    return any(not b or relative == b or relative.startswith(b + b"/") for b in below)
+def _is_below(relative: bytes, below: frozenset[bytes]) -> bool:
+    """Whether a path or any folder above it is among `below`; the empty path is above all."""
+    while relative not in below and relative:
+        relative = os.path.dirname(relative)
+    return relative in below
 
 
 def _is_unchanged(row: PathRow | None, entry: Entry) -> bool:
@@ -359,6 +374,13 @@ def _is_unchanged(row: PathRow | None, entry: Entry) -> bool:
     if row is None or row.presence != "present" or row.retryable:
         return False
     return _same_stat(row, entry)
+
+
+def _differs(row: PathRow | None, entry: Entry) -> bool:
+    """Whether a scan would find something new; what failed before and looks the same would not."""
+    if row is None or row.presence == "missing" or not _same_stat(row, entry):
+        return True
+    return row.presence == "offline" and row.message is None  # not known to be unreadable
 
 
 def _same_stat(row: PathRow, entry: Entry) -> bool:

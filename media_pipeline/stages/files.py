@@ -32,10 +32,10 @@ Outcome = dict[str, Any]
 
 def make(library: Library, spec: Stage) -> Mapping[str, Any]:
     """Derive the table from the ledger and the per-batch tables."""
-    rows = list(file_rows(library))
-    write_whole(library, spec, FILES.to_arrow(rows))
-    counts = Counter(str(row["state"]) for row in rows)
-    return {"rows": len(rows), "states": dg.MetadataValue.json(counts)}
+    table = FILES.to_arrow_in_parts(file_rows(library))
+    write_whole(library, spec, table)
+    counts = Counter(map(str, table["state"].to_pylist()))
+    return {"rows": table.num_rows, "states": dg.MetadataValue.json(counts)}
 
 
 def file_rows(library: Library) -> Iterator[dict[str, Any]]:
@@ -63,13 +63,13 @@ class _Neighbours:
     def __init__(self, paths: list[PathRow], roots: dict[str, bytes]) -> None:
         self.roots = roots
         self.first_copy: dict[str, bytes] = {}
-        self.first_link: dict[tuple[int, int], bytes] = {}
+        self.first_link: dict[tuple[str, int, int], bytes] = {}
         by_root: dict[str, list[bytes]] = {}
         for path in paths:
             by_root.setdefault(path.root_id, []).append(path.relative)
             if path.media_id is not None:
                 self.first_copy.setdefault(path.media_id, self.full(path))
-                self.first_link.setdefault((path.device, path.inode), self.full(path))
+                self.first_link.setdefault(_link(path), self.full(path))
         self.pairs: dict[str, dict[bytes, Pair]] = {
             root_id: find_pairs(relative) for root_id, relative in by_root.items()
         }
@@ -86,9 +86,14 @@ class _Neighbours:
         return pair.kind, display(os.path.join(self.roots[path.root_id], pair.other))
 
 
+def _link(path: PathRow) -> tuple[str, int, int]:
+    """What hard links share; device numbers are used again, so the content belongs to it."""
+    return str(path.media_id), path.device, path.inode
+
+
 def _place(path: PathRow, context: _Neighbours) -> dict[str, Any]:
     full = context.full(path)
-    link = context.first_link.get((path.device, path.inode)) if path.media_id else None
+    link = context.first_link.get(_link(path)) if path.media_id else None
     copy = context.first_copy.get(path.media_id) if path.media_id else None
     is_link = link is not None and link != full and path.inode != 0
     pair_kind, pair_with = context.pair(path)
@@ -153,7 +158,9 @@ def _outcome(path: PathRow, outcomes: dict[str, Outcome]) -> Outcome | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class StageRow:
+    """What a deciding stage says about a content."""
+
     stage: str
     state: str
     reason: str | None
@@ -163,16 +170,16 @@ class _Row:
 
 def outcomes_of_contents(library: Library) -> dict[str, Outcome]:
     """What became of every content that any deciding stage has looked at."""
-    seen: dict[str, dict[str, _Row]] = {}
+    seen: dict[str, dict[str, StageRow]] = {}
     columns = ("media_id", "state", "reason", "message", "retryable")
     for stage in DECIDING:
         for row in library.read_stage(stage, columns).to_pylist():
             rows = seen.setdefault(row.pop("media_id"), {})
-            rows.setdefault(stage, _Row(stage, **row))
+            rows.setdefault(stage, StageRow(stage, **row))
     return {media_id: decide_outcome(rows) for media_id, rows in seen.items()}
 
 
-def decide_outcome(rows: Mapping[str, "_Row"]) -> Outcome:
+def decide_outcome(rows: Mapping[str, StageRow]) -> Outcome:
     """One state from the rows of the deciding stages.
 
     Without a thumbnail a content failed, and the first stage that failed says why. With one it is

@@ -26,12 +26,12 @@ UNREAD = {"message", "retryable", "recipe"}
 
 def make(library: Library, spec: Stage) -> Mapping[str, Any]:
     """Decide on every content."""
-    rows = list(verdict_rows(library))
-    write_whole(library, spec, VERDICTS.to_arrow(rows))
-    tags = Counter(tag for row in rows for tag in row["tags"])
-    quality = Counter(str(row["quality"]) for row in rows)
+    table = VERDICTS.to_arrow_in_parts(verdict_rows(library))
+    write_whole(library, spec, table)
+    tags = Counter(tag for tags in table["tags"].to_pylist() for tag in tags or ())
+    quality = Counter(map(str, table["quality"].to_pylist()))
     return {
-        "rows": len(rows),
+        "rows": table.num_rows,
         "quality": dg.MetadataValue.json(quality),
         "tags": dg.MetadataValue.json(tags),
     }
@@ -41,11 +41,11 @@ def verdict_rows(library: Library) -> Iterator[dict[str, Any]]:
     """One row per content that has quality rows, in batch order."""
     thresholds = load_thresholds(library.config.thresholds)
     columns = [c.name for c in QUALITY.columns if c.name not in UNREAD]
-    frames = library.read_stage("quality", columns).to_pylist()
-    sizes = [frame["size_px"] for frame in frames if frame["size_px"] is not None]
-    usual = median(sizes) if sizes else None
-    for media_id, rows in groupby(frames, key=lambda frame: frame["media_id"]):
-        yield {"media_id": media_id, **decide(list(rows), thresholds, usual)}
+    sizes = library.read_stage("quality", ["size_px"])["size_px"].drop_null().to_pylist()
+    usual = median(map(float, filter(None, sizes))) if sizes else None
+    for table in library.batch_tables("quality", columns):
+        for media_id, rows in groupby(table.to_pylist(), key=lambda frame: frame["media_id"]):
+            yield {"media_id": media_id, **decide(list(rows), thresholds, usual)}
 
 
 def build(library: Library) -> dg.AssetsDefinition:

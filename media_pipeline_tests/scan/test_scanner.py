@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from media_pipeline.scan.scanner import (
     has_changes,
     scan,
 )
-from media_pipeline.scan.walk import Entry, look, walk
+from media_pipeline.scan.walk import look
 from media_pipeline.settings import Root
 
 JPEG_HEAD = b"\xff\xd8\xff\xe0"
@@ -165,6 +164,8 @@ def test_an_empty_mount_point_is_offline_not_deleted(job: ScanJob, originals: Pa
     report = scan(job)
     assert report.missing == 0
     assert "--accept-missing" in report.offline["r0001"]
+    assert scan(job).offline.keys() == {"r0001"}
+    assert rows(job.ledger)[b"a.jpg"].presence == "offline"
 
 
 def test_mass_vanishing_is_offline_until_it_is_accepted(job: ScanJob, originals: Path) -> None:
@@ -178,6 +179,20 @@ def test_mass_vanishing_is_offline_until_it_is_accepted(job: ScanJob, originals:
     assert "25 of 30 files vanished" in report.offline["r0001"]
     accepted = scan(replace(job, accept_missing=True))
     assert (accepted.missing, accepted.offline) == (25, {})
+
+
+def test_a_tree_that_moved_during_a_scan_that_was_stopped_is_no_lost_drive(
+    job: ScanJob, originals: Path
+) -> None:
+    for number in range(12):
+        picture(originals / "z" / f"{number:02}.jpg")
+    scan(job)
+    (originals / "z").rename(originals / "a")
+    stopped = replace(job, progress=lambda report: job.stop.set(), batch_size=1)
+    scan(stopped)
+    job.stop.clear()
+    report = scan(job)
+    assert (report.missing, report.offline) == (12, {})
 
 
 def test_a_few_deletions_are_believed(job: ScanJob, originals: Path) -> None:
@@ -322,9 +337,7 @@ def test_stop_ends_after_the_current_file_and_the_next_scan_goes_on(
     assert scan(job).new_contents == 8
 
 
-def test_the_sensor_sees_changes_only_once_they_have_settled(
-    job: ScanJob, originals: Path
-) -> None:
+def test_the_sensor_sees_changes_only_once_they_have_settled(job: ScanJob, originals: Path) -> None:
     picture(originals / "a.jpg")
     assert not has_changes(job.ledger, job.roots, settle_s=60)
     assert has_changes(job.ledger, job.roots, settle_s=0)
@@ -372,20 +385,16 @@ def test_progress_is_told_what_was_seen(job: ScanJob, originals: Path) -> None:
     assert told[-1] == 1
 
 
-def test_walk_goes_through_a_tree_deeper_than_any_recursion_limit(tmp_path: Path) -> None:
-    folder = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(1200):
-        os.mkdir("d", dir_fd=folder)
-        deeper = os.open("d", os.O_RDONLY, dir_fd=folder)
-        os.close(folder)
-        folder = deeper
-    os.close(folder)
-    assert list(walk(os.fsencode(tmp_path))) == []
-    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # shutil recurses
+def test_what_cannot_be_read_does_not_keep_the_sensor_busy(job: ScanJob, originals: Path) -> None:
+    (originals / "empty.jpg").touch()
+    scan(job)
+    row = rows(job.ledger)[b"empty.jpg"]
+    with job.ledger.transaction():
+        job.ledger.put_paths([replace(row, reason="permission_denied", retryable=True)])
+    assert not has_changes(job.ledger, job.roots, settle_s=0)
 
 
-def test_walk_is_in_byte_order_and_names_stay_below_the_root(tmp_path: Path) -> None:
-    for name in ("b.jpg", "a/z.jpg", "a/b.jpg", "C.jpg"):
-        picture(tmp_path / name)
-    entries: list[Entry] = list(walk(os.fsencode(tmp_path)))
-    assert [e.relative for e in entries] == [b"C.jpg", b"a/b.jpg", b"a/z.jpg", b"b.jpg"]
+def test_typescript_is_no_video(job: ScanJob, originals: Path) -> None:
+    (originals / "index.ts").write_text("export const a = 1\n" * 300)
+    scan(job)
+    assert rows(job.ledger)[b"index.ts"].reason == "not_media"
