@@ -7,6 +7,8 @@
 No `from __future__ import annotations` here: Dagster reads annotations at run time.
 """
 
+import warnings
+
 import dagster as dg
 
 import media_pipeline.automation as automation
@@ -56,4 +58,6 @@ def build_definitions(
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `workspace.yaml` loads."""
-    return build_definitions()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # `backfill_policy`, once per asset and run
+        return build_definitions()

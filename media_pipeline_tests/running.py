@@ -110,12 +110,14 @@ def partitions_of(library: Library, stage: Stage) -> set[str]:
     return set(library.ledger.batches()) if stage.per_batch else {WHOLE}
 
 
-def eventually(what: str, found: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+def eventually(
+    what: str, found: Callable[[], bool], pause: Callable[[], None] = lambda: time.sleep(0.1)
+) -> None:
     """Wait until something holds; a test never says how long that may take, only that it ends."""
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + PATIENCE_S
     while not found():
-        assert time.monotonic() < end, f"waited {patience_s:.0f} s in vain: {what}"
-        time.sleep(0.1)
+        assert time.monotonic() < end, f"waited {PATIENCE_S:.0f} s in vain: {what}"
+        pause()
 
 
 @contextmanager

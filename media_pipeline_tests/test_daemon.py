@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,22 +70,25 @@ class Served:
         return not busy and not status.pending
 
 
+@contextmanager
+def daemon(library: Library, log: Path) -> Iterator[None]:
+    """Dagster's daemon with a code server of its own, killed at the end."""
+    home = prepare_instance(library)
+    variables = {"DAGSTER_HOME": str(home), "MEDIA_LIBRARY": str(library.layout.root)}
+    program = str(Path(sys.executable).with_name("dagster-daemon"))
+    start = [program, "run", "-m", "media_pipeline.definitions"]
+    with open(log, "w") as output, session(start, log=output, **variables):
+        yield
+    sys.stdout.write(log.read_text()[-20_000:])  # shown where a test failed
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("daemon")
     library = new_library(folder, pictures=0, batch_size=8)
-    home = prepare_instance(library)
-    daemon = [str(Path(sys.executable).with_name("dagster-daemon")), "run"]
-    code = ["-m", "media_pipeline.definitions"]
-    variables = {"DAGSTER_HOME": str(home), "MEDIA_LIBRARY": str(library.layout.root)}
-    with (
-        open(folder / "daemon.log", "w") as log,
-        session([*daemon, *code], log=log, **variables),
-        open_instance(library) as instance,
-    ):
+    with daemon(library, folder / "daemon.log"), open_instance(library) as instance:
         yield Served(library, instance, folder / "originals")
     library.close()
-    sys.stdout.write((folder / "daemon.log").read_text()[-20_000:])  # shown where a test failed
 
 
 def test_a_file_lands_and_becomes_a_row_of_the_catalogue(served: Served) -> None:
@@ -107,11 +110,11 @@ def is_locked(library: Library, name: str) -> bool:
 def test_the_daemon_and_a_command_line_compute_nothing_twice(served: Served) -> None:
     library = served.library
     with ExitStack() as lock:
-        lock.enter_context(library.locked("metadata-b000001"))  # both come so far, and then wait
+        lock.enter_context(library.locked("metadata-b000001"))  # the daemon comes so far and waits
         for number in range(40):
-            draw(served.originals / f"more {number}.jpg", seed=200 + number)
+            draw(served.originals / f"more {number}.jpg", seed=200 + number, size=(1500, 1000))
+        eventually("the daemon wants them", lambda: bool(served.runs(ACTIVE, "b000001")))
         with session(command("run", library)) as beside:
-            eventually("the daemon wants them", lambda: bool(served.runs(ACTIVE, "b000001")))
             eventually("so does the command line", lambda: is_locked(library, "run"))
             lock.close()
             said, _ = beside.communicate(timeout=PATIENCE_S)
@@ -126,3 +129,24 @@ def test_the_daemon_and_a_command_line_compute_nothing_twice(served: Served) -> 
     assert sum(sizes.values()) == library.ledger.content_count() == 42
     assert {key: n for key, n in computed(library).items() if key[1] != WHOLE} == every
     assert {key for key in tables_of(library) if key[1] != WHOLE} == every.keys()
+
+
+@pytest.mark.torture
+def test_a_daemon_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    library = new_library(tmp_path, pictures=10)
+    with open_instance(library) as instance:
+        served = Served(library, instance, tmp_path / "originals")
+        with library.locked("thumbnails-b000001"), daemon(library, tmp_path / "first.log"):
+            made = library.recipes["thumbnails"]
+            eventually(
+                "a run is half-way",
+                lambda: library.store.keys("thumbnails", made) == {"b000000"},
+            )
+        assert len(served.runs([dg.DagsterRunStatus.STARTED])) == 1
+        with daemon(library, tmp_path / "second.log"):
+            eventually("the daemon comes to rest", served.is_done)
+        assert len(served.runs([dg.DagsterRunStatus.FAILURE])) == 1
+    assert read_status(library).ok == 11
+    times = {key: n for key, n in computed(library).items() if key[1] != WHOLE}
+    assert sum(times.values()) == 3 * 10
+    library.close()

@@ -4,52 +4,46 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from media_pipeline.library.opened import Library, create_library, open_library
-from media_pipeline.settings import write_config
+from media_pipeline.library.opened import Library, open_library
 from media_pipeline_tests.command_line import (
     call,
     contents_below,
-    make_stale,
     refused,
     status,
     succeeded,
     tables_of,
 )
 from media_pipeline_tests.conftest import draw
-
-PICTURES = 10
-BATCHES = 3
+from media_pipeline_tests.damage import (
+    PICTURES,
+    Tables,
+    cut,
+    finished_library,
+    garbage,
+    repaired,
+    scramble,
+    table_files,
+)
 
 pytestmark = pytest.mark.slow
 
-Tables = dict[str, list[dict[str, Any]]]
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished library of three batches that no test changes, beside its `originals`."""
+    return finished_library(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture(scope="module")
-def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("faults") / "originals"
-    for number in range(PICTURES):
-        draw(folder / f"{number}.jpg", seed=number)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def undisturbed(album: Path) -> Path:
-    """A finished library of three batches that no test changes."""
-    made = create_library(album.with_name("library"))
-    write_config(made.layout, replace(made.config, batch_size=4))
-    succeeded(call("run", album, "--library", made.layout.root))
-    made.ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    made.close()
-    assert status(made.layout.root)["batches"] == BATCHES
-    return made.layout.root
+def album(undisturbed: Path) -> Path:
+    return undisturbed.with_name("originals")
 
 
 @pytest.fixture(scope="module")
@@ -61,34 +55,6 @@ def expected(undisturbed: Path) -> Tables:
 def library(undisturbed: Path, tmp_path: Path) -> Path:
     """A copy of the finished library, to be damaged."""
     return Path(shutil.copytree(undisturbed, tmp_path / "library"))
-
-
-def table_files(library: Path, stage: str) -> list[Path]:
-    return sorted((library / "tables" / stage).rglob("*.parquet"))
-
-
-def cut(path: Path, share: float = 0.5) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
-
-
-def scramble(path: Path, start: int, length: int = 16) -> None:
-    content = bytearray(path.read_bytes())
-    content[start : start + length] = bytes(b ^ 0x5A for b in content[start : start + length])
-    path.write_bytes(content)
-
-
-def garbage(path: Path) -> None:
-    path.write_bytes(b"garbage " * 1000)
-
-
-def repaired(library: Path, expected: Tables) -> None:
-    """The same command again repairs everything, and a third time there is nothing to do."""
-    succeeded(call("run", "--library", library))
-    assert tables_of(library) == expected
-    assert status(library)["ok"] == PICTURES
-    succeeded(call("run", "--library", library))
-    assert {s["computed"] for s in status(library)["stages"].values()} == {0}
 
 
 # -- tables --------------------------------------------------------------------------------------
@@ -237,6 +203,22 @@ def test_a_damaged_catalogue_is_rebuilt(
     assert len(target.read_text().splitlines()) == PICTURES + 1
 
 
+def test_a_catalogue_that_is_open_elsewhere_is_not_taken_for_damaged(
+    library: Path, expected: Tables, tmp_path: Path
+) -> None:
+    program = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print(flush=True); input()"
+    command = [sys.executable, "-c", program, library / "catalog.duckdb"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        answer = call("export", "csv", tmp_path / "out.csv", "--library", library)
+        refused(answer, "open for writing in another program", "close it there")
+        table_files(library, "quality")[0].unlink()
+        repaired(library, expected)
+        other.communicate(b"\n")
+    succeeded(call("export", "csv", tmp_path / "out.csv", "--library", library))
+
+
 def test_a_catalogue_found_damaged_while_it_is_renewed_is_rebuilt(
     library: Path, expected: Tables
 ) -> None:
@@ -244,94 +226,6 @@ def test_a_catalogue_found_damaged_while_it_is_renewed_is_rebuilt(
     table_files(library, "quality")[0].unlink()
     refused(call("run", "--library", library), "catalog.duckdb", "set aside", "pipeline run")
     repaired(library, expected)
-
-
-# -- the ledger ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [garbage, cut, lambda path: scramble(path, 4096, 8192), lambda path: scramble(path, 0, 100)],
-    ids=["garbage", "cut off", "flipped pages", "flipped header"],
-)
-def test_a_damaged_ledger_is_set_aside_and_rebuilt(
-    damage: Callable[[Path], None], library: Path, expected: Tables
-) -> None:
-    damage(library / "ledger.sqlite")
-    refused(call("run", "--library", library), "ledger.sqlite", "set aside", "pipeline run")
-    repaired(library, expected)
-    assert list(library.glob("ledger.sqlite.corrupt-*"))
-
-
-def test_a_damaged_ledger_stops_whoever_reads_it_with_the_remedy(library: Path) -> None:
-    garbage(library / "ledger.sqlite")
-    refused(call("status", "--library", library), "ledger.sqlite", "set aside", "pipeline run")
-    assert status(library)["contents"] == PICTURES  # the batches are back, the paths not yet
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: cut(path, 0)], ids=["gone", "empty"])
-def test_a_lost_ledger_is_rebuilt_without_a_word(
-    damage: Callable[[Path], None], library: Path, expected: Tables
-) -> None:
-    damage(library / "ledger.sqlite")
-    for journal in library.glob("ledger.sqlite-*"):
-        journal.unlink()
-    repaired(library, expected)
-
-
-def test_a_ledger_older_than_its_manifests_catches_up(library: Path, expected: Tables) -> None:
-    opened = open_library(library)
-    with opened.ledger.transaction():
-        opened.ledger._db.execute("DELETE FROM batches WHERE batch > 'b000000'")
-        opened.ledger._db.execute("DELETE FROM contents WHERE batch > 'b000000'")
-        opened.ledger._db.execute("DELETE FROM paths")
-    opened.close()
-    repaired(library, expected)
-
-
-def test_a_lost_ledger_forgets_no_drive_that_is_away(
-    library: Path, expected: Tables, album: Path
-) -> None:
-    (library / "ledger.sqlite").unlink()
-    away = album.rename(album.with_name("away"))
-    try:
-        succeeded(call("run", "--library", library))
-        found = status(library)
-        assert (found["ok"], found["offline"]) == (PICTURES, PICTURES)
-    finally:
-        away.rename(album)
-    repaired(library, expected)
-
-
-def test_a_lost_ledger_makes_nothing_again_that_is_only_stale(library: Path) -> None:
-    opened = open_library(library)
-    make_stale(opened, "quality")
-    opened.close()
-    (library / "ledger.sqlite").unlink()
-    said = succeeded(call("run", "--library", library)).out
-    assert f"stale and left as it is: quality ({BATCHES})" in said
-    found = status(library)
-    assert (found["ok"], found["stages"]["quality"]["rows"]) == (PICTURES, PICTURES)
-    assert found["stages"]["quality"]["computed"] == 0
-    draw(library.parent / "more" / "new.jpg", seed=500)
-    succeeded(call("run", library.parent / "more", "--library", library))
-    found = status(library)
-    assert found["ok"] == PICTURES + 1
-    assert found["stages"]["quality"]["computed"] == 1
-    assert found["stages"]["quality"]["stale"] == BATCHES
-
-
-def test_a_ledger_and_a_manifest_lost_together_cost_no_file(library: Path) -> None:
-    (library / "ledger.sqlite").unlink()
-    garbage(library / "batches" / "b000002.json")
-    (library / "batches" / "b000000.json").unlink()
-    refused(call("run", "--library", library), "b000002.json", "set aside")
-    succeeded(call("run", "--library", library))
-    found = status(library)
-    assert (found["files"], found["ok"], found["pending"]) == (PICTURES, PICTURES, 0)
-    opened = open_library(library)
-    assert sorted(opened.ledger.batches()) == ["b000001", "b000003", "b000004"]
-    opened.close()
 
 
 # -- library.toml, schema versions, other folders ------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from media_pipeline import resources
 from media_pipeline.batchwork import Batch, Control, Row
@@ -103,5 +104,16 @@ def test_a_later_run_copies_what_a_failed_one_finished(
 ) -> None:
     compute = Troubled(MachineryFailed("no workers"), times=1)
     assert not make(missing, monkeypatch, compute).success
+    assert make(missing, monkeypatch, compute).success
+    assert len(compute.asked) == len(set(compute.asked)) == 8
+
+
+def test_a_run_that_is_terminated_in_the_ui_keeps_what_it_finished(
+    missing: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = Troubled(DagsterExecutionInterruptedError(), times=1)
+    with pytest.raises(DagsterExecutionInterruptedError):
+        make(missing, monkeypatch, compute)
+    assert missing.ledger.orders() == {("metadata", "b000000"), ("metadata", "b000001")}
     assert make(missing, monkeypatch, compute).success
     assert len(compute.asked) == len(set(compute.asked)) == 8

@@ -10,12 +10,13 @@ import errno
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from media_pipeline.errors import CorruptLibraryFile
+from media_pipeline.errors import CorruptLibraryFile, LibraryBusy, LibraryError
 from media_pipeline.library.opened import Library
 from media_pipeline.paths import fsync_folder, is_disk_full, writing
 from media_pipeline.recipes import Stage
@@ -23,7 +24,6 @@ from media_pipeline.schema import TABLES, Column, Table
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 MEDIA_COLUMNS: tuple[tuple[str, str], ...] = (
     *(
@@ -106,6 +106,15 @@ def _build(library: Library, old: Path, new: Path) -> dict[str, int]:
         if not old.exists():  # nothing was read but our own tables
             raise
         raise _set_aside(old, error) from error
+
+
+def _unreadable(catalog: Path, error: Exception) -> LibraryError:
+    if "could not set lock" in str(error).lower():
+        return LibraryBusy(
+            f"{catalog} is open for writing in another program: close it there, or open it with "
+            "`duckdb -readonly`"
+        )
+    return _set_aside(catalog, error)
 
 
 def _set_aside(catalog: Path, error: Exception) -> CorruptLibraryFile:
@@ -255,7 +264,7 @@ def read_catalog(library: Library, query: str) -> pa.Table:
         try:
             found: pa.Table = db.sql(query).to_arrow_table()
         except duckdb.Error as error:
-            raise _set_aside(library.layout.catalog, error) from error
+            raise _unreadable(library.layout.catalog, error) from error
     return found
 
 
@@ -266,7 +275,8 @@ def check_catalog(library: Library) -> None:
         CorruptLibraryFile: It cannot; it was set aside.
     """
     if library.layout.catalog.exists():
-        open_catalog(library).close()
+        with suppress(LibraryBusy):  # it is copied and swapped, whoever has it open
+            open_catalog(library).close()
 
 
 def media_columns() -> list[Column]:
@@ -280,11 +290,10 @@ def open_catalog(library: Library) -> duckdb.DuckDBPyConnection:
 
     Raises:
         CorruptLibraryFile: It cannot be read; it was set aside.
+        LibraryBusy: Another program has it open for writing.
         LibraryError: There is none yet.
     """
     import duckdb
-
-    from media_pipeline.errors import LibraryError
 
     if not library.layout.catalog.exists():
         raise LibraryError(
@@ -292,5 +301,7 @@ def open_catalog(library: Library) -> duckdb.DuckDBPyConnection:
         )
     try:
         return duckdb.connect(str(library.layout.catalog), read_only=True)
-    except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
-        raise _set_aside(library.layout.catalog, error) from error
+    except duckdb.ConnectionException:  # this very process has it open for writing
+        raise
+    except duckdb.Error as error:  # a checksum that does not match is a plain Error
+        raise _unreadable(library.layout.catalog, error) from error

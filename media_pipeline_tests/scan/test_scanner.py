@@ -37,13 +37,6 @@ def picture(path: Path, content: bytes | str = b"") -> Path:
 
 
 @pytest.fixture
-def originals(tmp_path: Path) -> Path:
-    folder = tmp_path / "originals"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     made = Ledger(tmp_path / "ledger.sqlite")
     yield made
