@@ -151,7 +151,9 @@ def backfill_stale(
         stale, estimate_s = left_stale(opened, names)
         _print_stale(stale, estimate_s, otherwise="nothing is stale")
         return
-    order_stale(opened, names)
+    if not order_stale(opened, names).due:
+        console.print("nothing is stale")
+        return
     _run_and_report(opened, RunRequest(stages=names, scan=False, only_ordered=True))
 
 
@@ -237,12 +239,14 @@ def doctor(library: LibraryOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def dev(
     library: LibraryOption = None,
-    port: Annotated[int, typer.Option("--port", help="Port of the UI on 127.0.0.1.")] = 3000,
+    port: Annotated[
+        int, typer.Option("--port", min=1024, max=65535, help="Port of the UI on 127.0.0.1.")
+    ] = 3000,
 ) -> None:
     """Start Dagster's UI and daemon on loopback for the library, until Ctrl-C."""
-    from media_pipeline.runner import serve
+    from media_pipeline.instance import serve
 
-    serve(_create(library), port)
+    serve(_open(library) if library else _create(None), port)
 
 
 # -- what the commands share ---------------------------------------------------------------------
@@ -317,7 +321,7 @@ def _print_scan(report: ScanReport) -> None:
     console.print(
         f"scanned {report.seen:,} entries: {report.read:,} files read "
         f"({report.read_bytes / 1e6:,.1f} MB), {report.new_contents:,} new contents, "
-        f"{report.missing:,} missing, {report.returned:,} returned"
+        f"{report.moved:,} moved, {report.missing:,} missing, {report.returned:,} returned"
     )
     for root_id, why in report.offline.items():
         _complain(f"{root_id} is offline: {why}", "yellow")

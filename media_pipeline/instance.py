@@ -6,10 +6,13 @@ failed; Dagster itself would leave it STARTED, with its pool slot, for ever.
 """
 
 import errno
+import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError  # Dagster's storage is made with it
@@ -18,6 +21,7 @@ from media_pipeline.errors import CorruptLibraryFile, LibraryBusy
 from media_pipeline.library.opened import Library
 from media_pipeline.paths import is_disk_full, write_atomically, writing
 from media_pipeline.resources import FILE_BATCHES, run_lock
+from media_pipeline.settings import environment
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -108,3 +112,15 @@ def _is_dead(library: Library, instance: dg.DagsterInstance, record: dg.RunRecor
 
 def _lock_file(library: Library, run_id: str) -> Path:
     return library.layout.locks / f"{run_lock(run_id)}.lock"
+
+
+def serve(library: Library, port: int) -> NoReturn:
+    """Become Dagster's UI and daemon for a library, on loopback, until Ctrl-C."""
+    home = prepare_instance(library)
+    workspace = Path("workspace.yaml")
+    code = ["-w", str(workspace)] if workspace.exists() else ["-m", "media_pipeline.definitions"]
+    command = [sys.executable, "-m", "dagster", "dev", *code, "-h", "127.0.0.1", "-p", str(port)]
+    variables = environment(
+        DAGSTER_HOME=str(home), MEDIA_LIBRARY=str(library.layout.root), PYTHONWARNINGS="ignore"
+    )
+    os.execve(sys.executable, command, variables)  # noqa: S606 - no shell; signals reach Dagster

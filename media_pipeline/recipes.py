@@ -72,7 +72,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("files", version=1, inputs=("metadata", "thumbnails", "quality")),
     Stage(
         "duplicates",
-        version=1,
+        version=2,
         inputs=("files", "thumbnails"),
         parameters={"max_distance_bits": 6, "max_difference": 8.0},
     ),

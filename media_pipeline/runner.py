@@ -3,15 +3,12 @@
 The command line materialises the same assets as the daemon, and its runs show in the UI.
 """
 
-import os
-import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NoReturn
 
 import dagster as dg
 
@@ -25,7 +22,6 @@ from media_pipeline.instance import (
     add_partitions,
     dagster_storage,
     open_instance,
-    prepare_instance,
     report_dead_runs,
 )
 from media_pipeline.library.health import check_health
@@ -42,12 +38,14 @@ from media_pipeline.library.plan import (
 from media_pipeline.paths import disk_full, is_disk_full
 from media_pipeline.resources import CPU_POOL, alive
 from media_pipeline.scan.scanner import ScanJob, ScanReport, close_leftover, scan
-from media_pipeline.settings import environment
 
 BUSY = (
     "another `media-pipeline` command works on this library: wait for it to end, or stop it with "
     "Ctrl-C in its terminal"
 )
+MOST_MAKINGS = 5
+"""Times one run makes a table, because originals or inputs keep changing, before it gives up."""
+
 WAIT_FOR_SCAN_S = 0.1
 WAIT_FOR_POOL_S = 0.5
 
@@ -156,6 +154,13 @@ class GraphRunner:
         cause = self.control.failure
         if isinstance(cause, MediaPipelineError):
             return cause
+        for found in result.get_asset_check_evaluations():
+            if not found.passed and found.blocking:
+                problems = found.metadata["problems"].value
+                return MachineryFailed(
+                    f"the table of {found.asset_key.to_user_string()} is not as it must be: "
+                    f"{problems}; please report this. Originals and other tables are untouched"
+                )
         failed = [e for e in result.all_events if e.is_step_failure]
         error = failed[0].step_failure_data.error if failed else None
         what = error.to_string() if error is not None else "no step says why"
@@ -255,7 +260,7 @@ class _Work:
         self.on_scan = on_scan
         self.scanner = ThreadPoolExecutor(1, thread_name_prefix="scan")
         self.scan: Future[ScanReport] | None = None
-        self.made: set[tuple[str, str]] = set()
+        self.made: Counter[tuple[str, str]] = Counter()
         self.finished: dict[str, int] = {}
 
     def do(self) -> RunOutcome:
@@ -334,12 +339,18 @@ class _Work:
                 f"{stage} of {', '.join(lost)} has no table right after it was made: please "
                 "report this"
             )
+        restless = [batch for batch in again if self.made[stage, batch] >= MOST_MAKINGS]
+        if restless:
+            raise MachineryFailed(
+                f"{stage} of {', '.join(restless)} is due again after it was made {MOST_MAKINGS} "
+                "times: please report this"
+            )
         under_way = self.library.ledger.orders("unfinished")
         return [b for b in due if b not in again or (stage, b) not in under_way]
 
     def _run_group(self, group: Group) -> None:
         self._graph().run(group.stages, group.batches)
-        self.made |= {(stage, batch) for stage in group.stages for batch in group.batches}
+        self.made.update((stage, batch) for stage in group.stages for batch in group.batches)
         sizes = self.library.ledger.batches()
         for stage in group.stages:
             done = self.finished.get(stage, 0)
@@ -373,13 +384,3 @@ def left_stale(library: Library, names: Sequence[str]) -> tuple[dict[str, list[s
     """Stage name to its stale batches (`library` for a whole), and an estimate in seconds."""
     stale = stale_tables(library, names)
     return stale, estimate_s(library, Plan(due=stale))
-
-
-def serve(library: Library, port: int) -> NoReturn:
-    """Become Dagster's UI and daemon for a library, on loopback, until Ctrl-C."""
-    home = prepare_instance(library)
-    workspace = Path("workspace.yaml")
-    code = ["-w", str(workspace)] if workspace.exists() else ["-m", "media_pipeline.definitions"]
-    command = [sys.executable, "-m", "dagster", "dev", *code, "-h", "127.0.0.1", "-p", str(port)]
-    variables = environment(DAGSTER_HOME=str(home), MEDIA_LIBRARY=str(library.layout.root))
-    os.execve(sys.executable, command, variables)  # noqa: S606 - no shell; signals reach Dagster

@@ -353,13 +353,15 @@ DUPLICATES = Table(
         Column("group_id", STRING, "Group name, stable while its centre stays", required=True),
         Column("kind", STRING, "Class of duplicate", required=True, choices=("same_bytes", "same_picture")),
         MEDIA_ID,
-        Column("path", STRING, "For same_bytes: the file, safe to print; null for same_picture"),
+        Column("root_id", STRING, "For same_bytes: the root of the file; null for same_picture"),
+        Column("relative_path", BINARY, "For same_bytes: the path below it, the bytes as they are on disk"),
+        Column("path", STRING, "For same_bytes: the whole path, safe to print"),
         Column("is_centre", BOOL, "Whether it is the member all others were compared with", required=True),
         Column("distance_bits", INT32, "Hamming distance of the perceptual hashes to the centre", unit="bits", low=0, high=64),
         Column("difference", FLOAT, "Mean luma difference of the 16 x 16 signatures to the centre", unit="grey levels", low=0, high=255),
         Column("transform", INT32, "EXIF orientation that takes the centre to the member", low=1, high=8),
     ),
-    key=("group_id", "media_id", "path"),
+    key=("group_id", "media_id", "root_id", "relative_path"),
 )
 
 EVIDENCE = pa.struct(

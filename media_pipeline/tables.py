@@ -155,9 +155,9 @@ class TableStore:
             return None
         try:
             with path.open("rb") as handle:
-                file = pq.ParquetFile(handle, page_checksum_verification=True)
+                file = pq.ParquetFile(handle, page_checksum_verification=True, pre_buffer=False)
                 _check_columns(file.schema_arrow)
-                return file.read(columns=list(columns) if columns else None)
+                return file.read(columns=list(columns) if columns else None, use_threads=False)
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise self._set_aside(path, error) from error
 

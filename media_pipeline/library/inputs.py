@@ -30,7 +30,7 @@ def named_paths(paths: Sequence[Path], list_file: Path | None) -> list[Path]:
         UsageError: The list cannot be read or names nothing.
     """
     listed = read_list(list_file) if list_file is not None else []
-    return [_absolute(path) for path in (*check_paths(paths), *listed)]
+    return [*map(_named, check_paths(paths)), *map(_absolute, listed)]
 
 
 def below_of(library: Library, named: Sequence[Path]) -> dict[str, list[bytes]]:
@@ -66,6 +66,11 @@ def check_paths(paths: Sequence[Path]) -> list[Path]:
                 f"{display(str(path))} does not exist: give an existing folder or file"
             )
     return list(paths)
+
+
+def _named(path: Path) -> Path:
+    """A folder that was named is meant, even when its name is a link to it."""
+    return Path(os.path.realpath(path)) if path.is_dir() else _absolute(path)
 
 
 def _absolute(path: Path) -> Path:

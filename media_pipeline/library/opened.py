@@ -196,7 +196,7 @@ class Library:
         return max(inside, key=lambda root: len(root.path), default=None)
 
     def _add_root(self, folder: Path) -> Root:
-        if not folder.is_dir():
+        if folder.is_symlink() or not folder.is_dir():
             root = next((r for r in self.config.roots if r.root_id == LISTED), Root(LISTED, "/"))
         else:
             root = Root(self._new_root_id(), _utf8(folder))
@@ -223,9 +223,7 @@ class Library:
 
 
 def real_place(path: Path) -> Path:
-    """Where a path really lies: links above it are resolved, a link to a file stays a link."""
-    if path.is_dir():
-        return Path(os.path.realpath(path))
+    """Where a path really lies: links above it are resolved, a link itself stays a link."""
     return Path(os.path.realpath(path.parent)) / path.name
 
 

@@ -19,6 +19,12 @@ from media_pipeline.library.status import Status
 from media_pipeline.paths import display
 from media_pipeline.schema import REASONS, STATES
 
+FIRST = ("files", "verdicts", "duplicates")
+"""What `explain` shows first; the stages follow."""
+
+ONLY_IN_JSON = ("signature", "phash_variants", "thumbhash", "relative_path")
+"""Values for machines, left to `explain --json`."""
+
 STATE_STYLES = {"ok": "green", "degraded": "yellow", "failed": "red", "skipped": "dim"}
 
 
@@ -34,7 +40,8 @@ def one_line(status: Status) -> str:
         )
         if count
     )
-    return f"{status.files:,} files ({status.contents:,} contents): {states}{extra}"
+    total = status.files + status.pending
+    return f"{total:,} files ({status.contents:,} contents): {states}{extra}"
 
 
 def status_view(status: Status) -> Iterator[RenderableType]:
@@ -48,6 +55,7 @@ def status_view(status: Status) -> Iterator[RenderableType]:
     yield _stages(status)
     if status.reasons:
         yield _reasons(status)
+        yield Text("which files: `explain` one, `export csv` all, or ask the table `outcomes`")
     for root_id, why in status.offline_roots.items():
         yield Text(f"{root_id} is offline: {why}", style="yellow")
 
@@ -80,23 +88,33 @@ def _reasons(status: Status) -> Table:
 
 def explain_view(answer: dict[str, Any]) -> RenderableType:
     """Everything about a file as a tree."""
-    tree = Tree(Text(f"media_id {answer['media_id']}  batch {answer['batch']}"))
-    for name, rows in answer.items():
+    known = answer["media_id"] is not None
+    title = f"media_id {answer['media_id']}  batch {answer['batch']}" if known else "no content"
+    tree = Tree(Text(title))
+    for name in sorted(answer, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
+        rows = answer[name]
         if isinstance(rows, list) and rows:
             branch = tree.add(Text(name, style="bold"))
             for number, row in enumerate(rows):
                 _add_row(branch, row, number, len(rows))
+    if known:
+        _add_made_with(tree, answer["made_with"])
+    return tree
+
+
+def _add_made_with(tree: Tree, made_with: dict[str, Any]) -> None:
     made = tree.add(Text("made_with", style="bold"))
-    for stage, facts in answer["made_with"].items():
+    for stage, facts in made_with.items():
         stale = facts["active_recipe"] not in (None, facts["wanted_recipe"])
         text = f"{stage} version {facts['version']} recipe {facts['active_recipe']}"
         made.add(Text(text + (f" (stale, wanted {facts['wanted_recipe']})" if stale else "")))
-    return tree
 
 
 def _add_row(branch: Tree, row: dict[str, Any], number: int, count: int) -> None:
     place = branch.add(Text(f"row {number}")) if count > 1 else branch
     for name, value in row.items():
+        if name in ONLY_IN_JSON:
+            continue
         if name == "evidence":
             evidence = place.add(Text("evidence"))
             for one in value:

@@ -54,7 +54,9 @@ def identify(root: bytes, entry: Entry) -> Finding:
     """Find out what an entry is; reads the whole file when it may be a photo or a video."""
     rule = _skip_rule(entry)
     if rule is not None:
-        return Finding(entry, state="skipped", reason=rule)
+        ending = extension(entry.name)
+        message = f"{ending} files are not read" if rule == "unsupported_format" else None
+        return Finding(entry, state="skipped", reason=rule, message=message)
     try:
         if entry.error:
             raise item_error_of(OSError(entry.error, os.strerror(entry.error)))

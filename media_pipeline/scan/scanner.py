@@ -44,6 +44,7 @@ class ScanReport:
         read: Files whose bytes were read.
         read_bytes: Bytes of these.
         new_contents: Contents not known before.
+        moved: Paths that are gone, while their content was found at another.
         missing, returned: Paths that are gone, or there again.
         offline: Root id and why, for each root that cannot be seen.
         batches: Batches that were closed.
@@ -55,6 +56,7 @@ class ScanReport:
     read: int = 0
     read_bytes: int = 0
     new_contents: int = 0
+    moved: int = 0
     missing: int = 0
     returned: int = 0
     offline: dict[str, str] = field(default_factory=dict)
@@ -275,7 +277,10 @@ class _RootScan:
             self._go_offline(why, {row.relative for row in gone + hidden})
             return
         now = time.time()
+        moved = [r for r in gone if r.presence != "missing" and r.media_id in self.moved_here]
+        gone_to = {r.relative for r in moved}
         lost = [r for r in gone if r.media_id and r.presence != "missing"]
+        lost = [r for r in lost if r.relative not in gone_to]
         away = [r for r in hidden if r.media_id and r.presence == "present"]
         forgotten = [r for r in gone if not r.media_id]
         online = self._was_offline()
@@ -284,11 +289,12 @@ class _RootScan:
                 [replace(r, presence="missing", missing_since=now) for r in lost]
                 + [replace(r, presence="offline") for r in away]
             )
-            self.job.ledger.drop_paths(forgotten)
+            self.job.ledger.drop_paths(forgotten + moved)
             self.job.ledger.set_root(self.root.root_id, self.root.path, None)
-            if lost or away or forgotten or online:
+            if lost or away or forgotten or moved or online:
                 self.job.ledger.touch()
         self.report.missing += len(lost)
+        self.report.moved += len(moved)
 
     def _is_hidden(self, relative: bytes) -> bool:
         """Whether the folder of a path cannot be seen; of listed files only the folder is known."""

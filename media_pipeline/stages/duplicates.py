@@ -33,20 +33,15 @@ def make(library: Library, spec: Stage) -> Mapping[str, Any]:
 
 def same_bytes(library: Library) -> Iterator[dict[str, Any]]:
     """A group for every content that several files hold; hard links are one file."""
-    files = library.read_whole("files").select(["media_id", "path", "hard_link_of"]).to_pylist()
-    paths: dict[str, list[str]] = {}
-    for file in files:
-        if file["media_id"] is not None and file["hard_link_of"] is None:
-            paths.setdefault(file["media_id"], []).append(file["path"])
-    for media_id, holders in paths.items():
-        for path in holders if len(holders) > 1 else ():
-            yield {
-                "group_id": f"bytes-{media_id}",
-                "kind": "same_bytes",
-                "media_id": media_id,
-                "path": path,
-                "is_centre": path == holders[0],
-            }
+    columns = ["media_id", "root_id", "relative_path", "path", "hard_link_of"]
+    holders: dict[str, list[dict[str, Any]]] = {}
+    for file in library.read_whole("files").select(columns).to_pylist():
+        if file["media_id"] is not None and file.pop("hard_link_of") is None:
+            holders.setdefault(file["media_id"], []).append(file)
+    for media_id, files in holders.items():
+        for number, file in enumerate(files if len(files) > 1 else ()):
+            centre = {"is_centre": number == 0}
+            yield {"group_id": f"bytes-{media_id}", "kind": "same_bytes", **file, **centre}
 
 
 def same_picture(library: Library, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
