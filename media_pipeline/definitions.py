@@ -1,8 +1,9 @@
 """The graph on one screen.
 
-    metadata ──┬──────────────────────────┐
-    thumbnails ┼─ quality ──┬─ verdicts ──┤
-               └─ files ────┴─ duplicates ┴─ catalog
+    metadata ───────────────┐
+    thumbnails ─┬─ quality ─┼─ files ─ duplicates ─┐
+                │           └─ verdicts ───────────┴─ catalog (reads every table)
+                └─ duplicates
 
 No `from __future__ import annotations` here: Dagster reads annotations at run time.
 """

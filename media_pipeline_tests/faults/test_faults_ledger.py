@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from media_pipeline_tests.command_line import (
     refused,
     status,
     succeeded,
-    tables_of,
 )
 from media_pipeline_tests.conftest import draw
 from media_pipeline_tests.damage import (
@@ -23,35 +21,12 @@ from media_pipeline_tests.damage import (
     PICTURES,
     Tables,
     cut,
-    finished_library,
     garbage,
     repaired,
     scramble,
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished library of three batches that no test changes, beside its `originals`."""
-    return finished_library(tmp_path_factory.mktemp("faults"))
-
-
-@pytest.fixture(scope="module")
-def album(undisturbed: Path) -> Path:
-    return undisturbed.with_name("originals")
-
-
-@pytest.fixture(scope="module")
-def expected(undisturbed: Path) -> Tables:
-    return tables_of(undisturbed)
-
-
-@pytest.fixture
-def library(undisturbed: Path, tmp_path: Path) -> Path:
-    """A copy of the finished library, to be damaged."""
-    return Path(shutil.copytree(undisturbed, tmp_path / "library"))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from media_pipeline_tests.damage import (
     PICTURES,
     Tables,
     cut,
-    finished_library,
     garbage,
     repaired,
     scramble,
@@ -33,28 +32,6 @@ from media_pipeline_tests.damage import (
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished library of three batches that no test changes, beside its `originals`."""
-    return finished_library(tmp_path_factory.mktemp("faults"))
-
-
-@pytest.fixture(scope="module")
-def album(undisturbed: Path) -> Path:
-    return undisturbed.with_name("originals")
-
-
-@pytest.fixture(scope="module")
-def expected(undisturbed: Path) -> Tables:
-    return tables_of(undisturbed)
-
-
-@pytest.fixture
-def library(undisturbed: Path, tmp_path: Path) -> Path:
-    """A copy of the finished library, to be damaged."""
-    return Path(shutil.copytree(undisturbed, tmp_path / "library"))
 
 
 # -- tables --------------------------------------------------------------------------------------
