@@ -2,7 +2,7 @@
 # .uv and .venv. Installing adds and never prunes, so the targets can be run in any order.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check format bench torture docs lock clean
+.PHONY: help demo models dev test check format bench torture docs lock clean
 
 BIN := .venv/bin
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
@@ -17,6 +17,9 @@ help: ## this help
 
 demo: .venv/.base-installed ## real photographs become a library in data/demo/library; under 3 minutes
 	$(BIN)/media-pipeline demo
+
+models: .venv/.base-installed ## install what the profile `standard` runs on: torch and its like, about 6 GB
+	$(INSTALL) --editable '.[models]'
 
 dev: .venv/.base-installed ## Dagster's UI and daemon on http://127.0.0.1:3000 for MEDIA_LIBRARY (data/library)
 	MEDIA_LIBRARY="$(MEDIA_LIBRARY)" $(BIN)/media-pipeline dev
@@ -37,12 +40,17 @@ format: .venv/.all-installed ## rewrite the code as `make check` wants it
 
 bench: .venv/.all-installed ## print the numbers of docs/measurements.md, peers in the same run
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.models
+	$(BIN)/python -m benchmarks.detection
+	$(BIN)/python -m benchmarks.junk
 
 torture: .venv/.all-installed ## the long fault tests, one after the other
 	$(BIN)/pytest -m torture -p no:xdist
 
-docs: .venv/.all-installed ## write docs/tables.md again, from schema.py
+docs: .venv/.all-installed ## write the generated documents again: tables, models, demo collection
 	$(BIN)/python -m scripts.tables_doc
+	$(BIN)/python -m scripts.models_doc
+	$(BIN)/python -m media_pipeline.demo > docs/demo-collection.md
 
 lock: | $(UV) ## write requirements.lock again after a change of pyproject.toml
 	"$(UV)" pip compile pyproject.toml --all-extras --python-version 3.11 --no-header --quiet \

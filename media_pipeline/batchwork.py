@@ -19,6 +19,7 @@ import pyarrow as pa
 from media_pipeline.errors import Interrupted, ItemError
 from media_pipeline.imaging.sandbox import Failure, Sandbox
 from media_pipeline.library.opened import Library
+from media_pipeline.library.plan import pace_of
 from media_pipeline.recipes import Stage
 from media_pipeline.scan.batches import Member, read_manifest
 from media_pipeline.scan.rows import PathRow, WorkRow
@@ -162,7 +163,9 @@ class _Maker:
     def __init__(self, library: Library, control: Control, stage: Stage, key: str) -> None:
         self.library, self.control, self.stage, self.key = library, control, stage, key
         self.recipe = library.recipes[stage.name]
-        self.members = read_manifest(library.layout.batches, key)
+        forgotten = library.decisions.forgotten
+        manifest = read_manifest(library.layout.batches, key)
+        self.members = [m for m in manifest if m.media_id not in forgotten]
         existing = library.store.read(stage.name, self.recipe, key)
         partial = library.store.read_partial(stage.name, self.recipe, key)
         self.is_complete = existing is not None
@@ -266,8 +269,11 @@ class _Maker:
             self.stage.name, self.key, report.rows, report.computed, report.copied, report.seconds
         )
         ledger = self.library.ledger
+        card = self.library.card_of(self.stage)
         with ledger.transaction():
             ledger.add_work(self.control.run or "", work)
+            if card is not None and report.computed:
+                ledger.set_fact(pace_of(card.id), f"{report.seconds / report.computed:.6f}")
 
 
 def locate(library: Library, members: Iterable[Member]) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""Asset checks, one factory, from `schema.py`: errors for integrity, warnings for what looks odd.
+"""Asset checks, one factory, from `schema/`: errors for integrity, warnings for what looks odd.
 
     integrity (blocking)  the table has the declared columns, an entry for every content of the
                           manifest and none twice, no null where none may be, no number that is
@@ -81,6 +81,7 @@ def problems_of(library: Library, stage: Stage, key: str) -> Iterator[str]:
     yield from _wrong_values(stage.table, table)
     if stage.per_batch:
         members = {m.media_id for m in read_manifest(library.layout.batches, key)}
+        members -= library.decisions.forgotten
         found = set(table["media_id"].to_pylist())
         if members != found:
             yield f"{len(members - found)} contents have no row, {len(found - members)} too many"
@@ -97,6 +98,8 @@ def _wrong_values(declared: Table, table: pa.Table) -> Iterator[str]:
                 yield f"{column.name} has {sorted(map(str, odd))[:5]}, none of its choices"
         if pa.types.is_list(column.dtype):
             values = pc.list_flatten(values)
+        if pa.types.is_float16(values.type):  # Arrow has no kernels for half floats
+            values = values.cast(pa.float32())
         if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
             yield from _wrong_numbers(column, values)
     distinct = table.select(list(declared.key)).group_by(list(declared.key)).aggregate([])

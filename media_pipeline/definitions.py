@@ -1,9 +1,12 @@
 """The graph on one screen.
 
-    metadata ───────────────┐
-    thumbnails ─┬─ quality ─┼─ files ─ duplicates ─┐
-                │           └─ verdicts ───────────┴─ catalog (reads every table)
-                └─ duplicates
+    metadata ───────────────────────────────────────────┐
+    thumbnails ─┬─ quality ──────────────┬─ junk_flags ─┤
+                ├─ embeddings ──────┐    │              │
+                ├─ classifications ─┴ labels ─┐         ├─ files ─ verdicts ─┐
+                ├─ detections ────────────────┼─────────┤    └─ duplicates ──┴─ catalog
+                ├─ safety ────────────────────┼─────────┤
+                └─────────────────────── captions ──────┘
 
 No `from __future__ import annotations` here: Dagster reads annotations at run time.
 """
@@ -18,11 +21,18 @@ from media_pipeline.library.opened import Library, create_library
 from media_pipeline.resources import control_of_daemon
 from media_pipeline.settings import read_settings
 from media_pipeline.stages import (
+    captions,
     catalog,
+    classifications,
+    detections,
     duplicates,
+    embeddings,
     files,
+    junk_flags,
+    labels,
     metadata,
     quality,
+    safety,
     thumbnails,
     verdicts,
 )
@@ -43,6 +53,13 @@ def build_definitions(
             metadata.build(library),
             thumbnails.build(library),
             quality.build(library),
+            embeddings.build(library),
+            classifications.build(library),
+            labels.build(library),
+            detections.build(library),
+            safety.build(library),
+            captions.build(library),
+            junk_flags.build(library),
             files.build(library),
             duplicates.build(library),
             verdicts.build(library),

@@ -10,6 +10,11 @@
     │   ├── LibraryNotWritable
     │   ├── DiskFull
     │   └── CorruptLibraryFile one of our own files cannot be read
+    ├── ModelError             a model cannot be had, or its device failed
+    │   ├── MissingWeights     its files are not in the models folder
+    │   ├── DamagedWeights     they are not what they should be
+    │   ├── OutOfDeviceMemory  a batch was too large for the device
+    │   └── ShapeError         a caller gave an array of another shape or dtype
     ├── MachineryFailed        a run ended without the states it promised
     ├── Interrupted            the user asked to stop; what is done is kept
     └── ItemError              one file's problem: becomes a row, never ends a run
@@ -62,6 +67,26 @@ class DiskFull(LibraryError):
 
 class CorruptLibraryFile(LibraryError):
     """One of our own files cannot be read back."""
+
+
+class ModelError(MediaPipelineError):
+    """A model cannot be had, or the device it runs on failed."""
+
+
+class MissingWeights(ModelError):
+    """The files of a model are not in the models folder."""
+
+
+class DamagedWeights(ModelError):
+    """The files of a model are not what they should be."""
+
+
+class OutOfDeviceMemory(ModelError):
+    """A batch was too large for the memory of the device."""
+
+
+class ShapeError(ModelError):
+    """A caller gave an array of another shape or dtype than a model takes."""
 
 
 class MachineryFailed(MediaPipelineError):

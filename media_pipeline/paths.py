@@ -198,6 +198,26 @@ class Layout:
         return self.root / "dagster"
 
     @property
+    def decisions(self) -> Path:
+        """The user's word, append-only: one JSON object per line."""
+        return self.root / "decisions.jsonl"
+
+    @property
+    def vocabulary(self) -> Path:
+        """The user's own terms, one per line."""
+        return self.root / "vocabulary.txt"
+
+    @property
+    def models(self) -> Path:
+        """Files of fetched models, one folder per card; the user's cards are in `cards`."""
+        return self.root / "models"
+
+    @property
+    def reports(self) -> Path:
+        """Pages for people."""
+        return self.root / "reports"
+
+    @property
     def locks(self) -> Path:
         """Files that are only ever locked, never read."""
         return self.root / "locks"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from media_pipeline.errors import UnknownStage
@@ -28,12 +28,14 @@ class Stage:
         version: Raised by hand when its code changes what it writes.
         inputs: Stages it reads.
         parameters: Everything else that changes what it writes; JSON values.
+        task: The task of the model it asks, empty where it asks none.
     """
 
     name: str
     version: int
     inputs: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    task: str = ""
 
     @property
     def table(self) -> Table:
@@ -56,6 +58,10 @@ class Stage:
         return self.name in TABLES and self.table.scope == "batch"
 
 
+COMPOSED_FROM = ("metadata", "thumbnails", "quality", "labels", "detections")
+"""What a composed caption is made from; a captioning model looks at thumbnails only."""
+
+# fmt: off
 STAGES: tuple[Stage, ...] = (
     Stage("metadata", version=1),
     Stage(
@@ -69,21 +75,56 @@ STAGES: tuple[Stage, ...] = (
         },
     ),
     Stage("quality", version=1, inputs=("thumbnails",)),
-    Stage("files", version=1, inputs=("metadata", "thumbnails", "quality")),
+    Stage("embeddings", version=1, inputs=("thumbnails",), task="embedder"),
+    Stage(
+        "classifications",
+        version=1,
+        inputs=("thumbnails",),
+        parameters={"classes": 10},
+        task="classifier",
+    ),
+    Stage("labels", version=1, inputs=("embeddings", "classifications"), parameters={"labels": 5}),
+    Stage("detections", version=1, inputs=("thumbnails",), task="detector"),
+    Stage("safety", version=1, inputs=("thumbnails",), task="safety"),
+    Stage("captions", version=1, inputs=COMPOSED_FROM, task="captioner"),
+    Stage("junk_flags", version=1, inputs=("metadata", "thumbnails", "quality")),
+    Stage(
+        "files",
+        version=2,
+        inputs=(
+            "metadata", "thumbnails", "quality", "embeddings", "classifications", "labels",
+            "detections", "safety", "captions", "junk_flags",
+        ),
+    ),
     Stage(
         "duplicates",
         version=2,
         inputs=("files", "thumbnails"),
         parameters={"max_distance_bits": 6, "max_difference": 8.0},
     ),
-    Stage("verdicts", version=1, inputs=("quality",)),
+    Stage(
+        "verdicts",
+        version=2,
+        inputs=("metadata", "quality", "labels", "detections", "safety", "junk_flags", "files"),
+    ),
     Stage(
         "catalog",
-        version=1,
-        inputs=("metadata", "thumbnails", "quality", "files", "duplicates", "verdicts"),
+        version=2,
+        inputs=(
+            "metadata", "thumbnails", "quality", "classifications", "labels", "detections",
+            "safety", "captions", "junk_flags", "files", "duplicates", "verdicts",
+        ),
     ),
 )
 """In the order data flows."""
+# fmt: on
+
+
+def stages_with(captions_from: tuple[str, ...]) -> tuple[Stage, ...]:
+    """The stages of a library whose captions are made from these inputs."""
+    return tuple(
+        replace(one, inputs=captions_from) if one.name == "captions" else one for one in STAGES
+    )
 
 
 def stage(name: str, stages: Iterable[Stage] = STAGES) -> Stage:

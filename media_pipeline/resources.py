@@ -21,12 +21,13 @@ from media_pipeline.library.plan import fingerprint, record_made, switch_recipes
 from media_pipeline.recipes import Stage, stage
 from media_pipeline.scan.rows import WorkRow
 from media_pipeline.schema import Column
+from media_pipeline.settings import may_use_cuda, read_settings
 from media_pipeline.tables import WHOLE
 
 FILE_BATCHES = dg.DynamicPartitionsDefinition(name="file_batches")
 BATCHES_PER_BACKFILL_RUN = 8
-CPU_POOL = "cpu"
-"""Stages that keep every core busy share this pool; its limit stands in `dagster.yaml`."""
+CPU_POOL, GPU_POOL = "cpu", "gpu"
+"""Stages that keep all cores, or the one GPU, busy share a pool; `dagster.yaml` limits it."""
 
 TRANSIENT = (sqlite3.OperationalError, ConnectionError, TimeoutError, InterruptedError)
 """Errors of the machinery that may pass by themselves; one file's problem never raises these."""
@@ -81,7 +82,7 @@ def batch_asset(library: Library, name: str, compute: Compute) -> dg.AssetsDefin
         partitions_def=FILE_BATCHES,
         deps=list(spec.inputs),
         backfill_policy=dg.BackfillPolicy.multi_run(BATCHES_PER_BACKFILL_RUN),
-        pool=CPU_POOL,
+        pool=pool_of(library, spec),
         required_resource_keys={"library", "control"},
         group_name="per_batch",
         description=spec.meaning,
@@ -101,6 +102,13 @@ def batch_asset(library: Library, name: str, compute: Compute) -> dg.AssetsDefin
             yield dg.MaterializeResult(check_results=found)
 
     return run
+
+
+def pool_of(library: Library, spec: Stage) -> str:
+    """The pool of a per-batch stage: the GPU's where its model runs there, else the cores'."""
+    card = library.card_of(spec)
+    is_on_gpu = card is not None and card.needs_files and may_use_cuda(read_settings())
+    return GPU_POOL if is_on_gpu else CPU_POOL
 
 
 @contextmanager

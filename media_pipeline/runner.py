@@ -35,8 +35,9 @@ from media_pipeline.library.plan import (
     plan_library,
     stale_tables,
 )
+from media_pipeline.models.store import require
 from media_pipeline.paths import disk_full, is_disk_full
-from media_pipeline.resources import CPU_POOL, alive
+from media_pipeline.resources import CPU_POOL, GPU_POOL, alive
 from media_pipeline.scan.scanner import ScanJob, ScanReport, close_leftover, scan
 
 BUSY = (
@@ -143,8 +144,8 @@ class GraphRunner:
         """
         storage = self.instance.event_log_storage
         while True:
-            pool = storage.get_concurrency_info(CPU_POOL)
-            if pool.slot_count == 0 or pool.active_slot_count < pool.slot_count:
+            pools = [storage.get_concurrency_info(name) for name in (CPU_POOL, GPU_POOL)]
+            if all(p.slot_count == 0 or p.active_slot_count < p.slot_count for p in pools):
                 return
             report_dead_runs(self.library, self.instance)
             if self.control.stop.wait(WAIT_FOR_POOL_S):
@@ -230,6 +231,7 @@ def run_library(
     with library.locked("run", busy=BUSY):
         library.check_disk()
         check_health(library)
+        check_models(library, request.stages)
         control.run = control.run or f"cli-{time.time_ns()}"
         with library.ledger.transaction():
             library.ledger.start_run(control.run)
@@ -242,6 +244,18 @@ def run_library(
         with library.ledger.transaction():
             library.ledger.finish_run(control.run)
     return outcome
+
+
+def check_models(library: Library, names: Sequence[str]) -> None:
+    """Look whether the files of every model are there that these stages ask, before any work.
+
+    Raises:
+        MissingWeights: For the first that is not; the message says how to get it.
+    """
+    for stage in library.stages:
+        card = library.card_of(stage)
+        if card is not None and card.needs_files and stage.name in names:
+            require(card, library.models)
 
 
 class _Work:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import tomlkit
@@ -20,6 +22,9 @@ LIBRARY_SCHEMA_VERSION = 1
 
 MEBIBYTE = 1 << 20
 MAX_BATCH_SIZE = 4096
+
+CUDA_DEVICES = ("/dev/nvidia0", "/dev/dxg")
+"""What NVIDIA's driver shows, the second under WSL."""
 
 
 class Settings(BaseSettings):
@@ -38,6 +43,15 @@ class Settings(BaseSettings):
         60.0, gt=0, description="Wall-clock seconds one file may take in a worker."
     )
     item_cpu_s: int = Field(45, ge=1, description="CPU seconds one file may take in a worker.")
+    models: Path | None = Field(
+        None, description="Folder of model files, shared by libraries; default: in the library."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="What models run on; `auto` takes CUDA where it is present."
+    )
+    model_batch: int = Field(
+        0, ge=0, le=4096, description="Pictures per inference; 0 lets the program choose."
+    )
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,11 @@ def worker_limits(settings: Settings) -> WorkerLimits:
     return WorkerLimits(workers, memory, settings.item_cpu_s, settings.item_timeout_s)
 
 
+def may_use_cuda(settings: Settings) -> bool:
+    """Whether models may run on a GPU here: by the driver's device, without importing torch."""
+    return settings.device != "cpu" and any(Path(device).exists() for device in CUDA_DEVICES)
+
+
 def _usable_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux has it, macOS does not
         return len(os.sched_getaffinity(0))
@@ -124,8 +143,10 @@ class LibraryConfig:
         batch_size: Contents per batch, 1 to `MAX_BATCH_SIZE`.
         batch_wait_minutes: How long an unfilled batch may wait in the daemon.
         settle_s: Seconds a file must be unchanged before the sensor takes it.
-        thresholds: Name of the threshold set that verdicts use.
+        thresholds: Name of the threshold set that verdicts use for quality.
+        junk_thresholds: Name of the set they use for junk, labels and safety.
         storage: Where tables and thumbnails go: empty for the library folder, or a URL.
+        models: Task to the model card that is used instead of the profile's.
         roots: Places that are scanned.
     """
 
@@ -135,7 +156,9 @@ class LibraryConfig:
     batch_wait_minutes: float = 60.0
     settle_s: float = 10.0
     thresholds: str = "quality-v1"
+    junk_thresholds: str = "junk-v1"
     storage: str = ""
+    models: Mapping[str, str] = field(default_factory=dict)
     roots: tuple[Root, ...] = field(default=())
 
     def with_root(self, root: Root) -> LibraryConfig:
@@ -176,6 +199,8 @@ def _check_values(config: LibraryConfig) -> None:
     for name, default in vars(LibraryConfig()).items():
         value = getattr(config, name)
         expected = (int, float) if isinstance(default, float) else type(default)
+        if name == "models" and not all(isinstance(card, str) for card in value.values()):
+            raise ValueError(f"[models] must give each task the id of a card, is {value!r}")
         if not isinstance(value, expected) or isinstance(value, bool):
             raise ValueError(f"{name} must be like {default!r}, is {value!r}")
     if not 1 <= config.batch_size <= MAX_BATCH_SIZE:
@@ -195,9 +220,12 @@ def write_config(layout: Layout, config: LibraryConfig) -> None:
         "batch_wait_minutes",
         "settle_s",
         "thresholds",
+        "junk_thresholds",
         "storage",
     ):
         document.add(name, getattr(config, name))
+    if config.models:
+        document.add("models", dict(config.models))
     roots = tomlkit.aot()
     for root in config.roots:
         table = tomlkit.table()

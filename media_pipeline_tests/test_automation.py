@@ -14,6 +14,7 @@ from media_pipeline.automation import ATTEMPTS, WORK, due_requests
 from media_pipeline.definitions import build_definitions
 from media_pipeline.instance import RANGE_END, RANGE_START, open_instance
 from media_pipeline.library.opened import Library
+from media_pipeline.recipes import STAGES
 from media_pipeline.tables import WHOLE
 from media_pipeline_tests.conftest import draw, scan_everything
 from media_pipeline_tests.running import computed, materialise, new_library
@@ -84,7 +85,7 @@ def test_due_batches_are_asked_for_in_runs_of_at_most_eight(
 ) -> None:
     requests = asked(ten, memory)
     assert ranges(requests) == [("b000000", "b000007"), ("b000008", "b000009")]
-    assert [names(r) for r in requests] == [["metadata", "thumbnails", "quality"]] * 2
+    assert [names(r) for r in requests] == [[s.name for s in STAGES if s.per_batch]] * 2
     assert len({r.run_key for r in requests}) == 2
 
 
@@ -259,12 +260,18 @@ def test_ordered_stale_tables_become_requests_and_nothing_else_is_made(copied: L
         (request,) = carry_out(later, instance)
         assert names(request) == ["quality"]
         assert ranges([request]) == [("b000000", "b000002")]
+        assert refused(later, instance) == "nothing is due", "what reads it is still stale"
+        order(later, instance)
+        (request,) = carry_out(later, instance)
+        assert names(request) == ["captions", "junk_flags"]
         (request,) = carry_out(later, instance)
         assert names(request) == ["files", "duplicates", "verdicts", "catalog"]
         assert refused(later, instance) == "nothing is due"
     again = {key for key, count in computed(later).items() if count != before[key]}
     assert {key for key in again if key[1] != WHOLE} == {
-        ("quality", batch) for batch in later.ledger.batches()
+        (name, batch)
+        for name in ("quality", "captions", "junk_flags")
+        for batch in later.ledger.batches()
     }
     assert later.ledger.orders() == set()
     later.close()

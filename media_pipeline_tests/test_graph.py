@@ -14,12 +14,18 @@ from media_pipeline.definitions import build_definitions
 from media_pipeline.instance import RANGE_END, RANGE_START, open_instance
 from media_pipeline.library.opened import Library
 from media_pipeline.recipes import STAGES, Stage
-from media_pipeline.schema import TABLES
+from media_pipeline.schema import JUNK_KINDS, TABLES
 from media_pipeline.tables import WHOLE
 from media_pipeline_tests.running import computed, materialise, new_library, run
 
 BATCHES = ["b000000", "b000001", "b000002"]
-PER_BATCH = ["metadata", "thumbnails", "quality"]
+PER_BATCH = [
+    "metadata", "thumbnails", "quality", "embeddings", "classifications", "labels", "detections",
+    "safety", "captions", "junk_flags",
+]  # fmt: skip
+NOT_EVALUATED = {"embeddings", "classifications", "labels", "safety"}
+"""What the profile `embedded` has no model for."""
+
 WHOLE_LIBRARY = ["files", "duplicates", "verdicts", "catalog"]
 
 
@@ -142,10 +148,13 @@ def test_dagster_knows_every_batch_and_a_run_fills_them_all(
 def test_every_partition_says_what_became_of_it(instance: dg.DagsterInstance) -> None:
     for name in PER_BATCH:
         said = {batch: metadata(instance, name, batch) for batch in BATCHES}
-        assert [said[b]["dagster/row_count"] for b in BATCHES] == [4, 4, 2]
+        per_content = len(JUNK_KINDS) if name == "junk_flags" else 1
+        rows = [said[b]["dagster/row_count"] for b in BATCHES]
+        assert rows == [4 * per_content, 4 * per_content, 2 * per_content]
         assert [said[b]["computed"] for b in BATCHES] == [4, 4, 2]
         assert [said[b]["copied"] for b in BATCHES] == [0, 0, 0]
-        assert [said[b]["states"] for b in BATCHES] == [{"ok": 4}, {"ok": 4}, {"ok": 2}]
+        state = "skipped" if name in NOT_EVALUATED else "ok"
+        assert [said[b]["states"] for b in BATCHES] == [{state: 4}, {state: 4}, {state: 2}]
         assert all(said[b]["seconds"] > 0 and said[b]["items_per_second"] > 0 for b in BATCHES)
 
 
@@ -218,7 +227,11 @@ def stale(library: Library, instance: dg.DagsterInstance) -> dict[str, list[str]
     return found
 
 
-BELOW_QUALITY = {name: [WHOLE] for name in WHOLE_LIBRARY}
+BELOW_QUALITY = {
+    "captions": BATCHES,
+    "junk_flags": BATCHES,
+    **{name: [WHOLE] for name in WHOLE_LIBRARY},
+}
 
 
 @pytest.mark.slow
@@ -254,9 +267,9 @@ def test_backfilling_makes_the_stale_stage_and_what_is_below_and_nothing_else(
     assert outcome.left_stale == {}
     again = grown(before, computed(bumped))
     assert {key: n for key, n in again.items() if key[1] != WHOLE} == {
-        ("quality", "b000000"): 4,
-        ("quality", "b000001"): 4,
-        ("quality", "b000002"): 2,
+        (stage, batch): size
+        for stage in ("quality", "captions", "junk_flags")
+        for batch, size in zip(BATCHES, (4, 4, 2), strict=True)
     }
     assert {stage for stage, key in again if key == WHOLE} == set(WHOLE_LIBRARY)
     assert stale(bumped, instance) == {}

@@ -19,7 +19,7 @@ def changed(name: str, **changes: object) -> set[str]:
 
 def test_a_version_bump_changes_the_recipe_of_everything_below() -> None:
     assert changed("quality", version=99) == {
-        "quality", "files", "duplicates", "verdicts", "catalog",
+        "quality", "captions", "junk_flags", "files", "duplicates", "verdicts", "catalog",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""docs/tables.md, written from the declarations in schema.py (`make docs`)."""
+"""docs/tables.md, written from the declarations in schema/ (`make docs`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DESTINATION = Path(__file__).parent.parent / "docs" / "tables.md"
 INTRODUCTION = """\
 # Tables
 
-Every table of a library and every column in it. Written by `make docs` from `schema.py`, where each
+Every table of a library and every column in it. Written by `make docs` from `schema/`, where each
 column is declared once; a test compares the two, so change that file and not this one.
 
 A *batch* table is one Parquet file per batch, a *library* table one file for the whole library;

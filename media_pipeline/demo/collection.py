@@ -26,7 +26,7 @@ from media_pipeline.demo.oddities import LOCKED, oddity_cases
 from media_pipeline.demo.pictures import picture_cases
 from media_pipeline.errors import UsageError
 
-VERSION = 1
+VERSION = 2
 """Raised when files of the collection change, so that folders built before are built anew."""
 
 MODIFIED = datetime(2024, 3, 1, 10, tzinfo=UTC).timestamp()

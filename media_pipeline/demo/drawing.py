@@ -1,4 +1,4 @@
-"""Pictures drawn in code: a phone's screenshot, a typed page, a photographed receipt."""
+"""Pictures drawn in code: a phone's screenshot, a meme, a typed page, a photographed receipt."""
 
 from __future__ import annotations
 
@@ -86,6 +86,24 @@ def _chat_row(
     draw.text((220, top + 76), message, font=_font(44), fill="#8a8a8e")
     draw.text((width - 54, top + 16), when, font=_font(40), fill="#8a8a8e", anchor="ra")
     draw.line((220, top + 150, width, top + 150), fill="#d8d8dc", width=2)
+
+
+def meme(photograph: Image.Image) -> Image.Image:
+    """A photograph with a line of big white letters, edged in black, at the top and at the bottom.
+
+    Args:
+        photograph: RGB.
+    """
+    image = photograph.copy()
+    draw = ImageDraw.Draw(image)
+    width, height = image.size
+    font = _font(height // 9)
+    for text, line in (("WHEN IT IS MONDAY", 0.1), ("AND NOBODY TOLD YOU", 0.9)):
+        draw.text(
+            (width / 2, height * line), text, font=font, anchor="mm", fill="white",
+            stroke_width=max(2, height // 150), stroke_fill="black",
+        )  # fmt: skip
+    return image
 
 
 def page() -> Image.Image:

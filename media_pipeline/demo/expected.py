@@ -33,6 +33,10 @@ class Expected:
         stage: The stage that decides a state other than `ok`.
         tags_include: Quality tags that must hold.
         tags_exclude: Quality tags that must not hold.
+        people: How many people must be seen; `None` claims nothing.
+        animals: Kinds of animals that must be seen, and no others where `people` is given.
+        junk: The kind of junk it must be called.
+        keep: Whether it must not be called junk.
         same_picture_as: Path of the picture that it shows too, perhaps turned or mirrored.
         same_bytes_as: Path of the file that it is an exact copy or a hard link of.
         not_same_as: Path of a picture that is close, and yet another one.
@@ -45,6 +49,10 @@ class Expected:
     stage: DecidingStage | None = None
     tags_include: tuple[str, ...] = ()
     tags_exclude: tuple[str, ...] = ()
+    people: int | None = None
+    animals: tuple[str, ...] = ()
+    junk: str | None = None
+    keep: bool = False
     same_picture_as: bytes | None = None
     same_bytes_as: bytes | None = None
     not_same_as: bytes | None = None
@@ -68,6 +76,10 @@ def outcome_text(expected: Expected) -> str:
     if expected.reason:
         parts[0] += f": {expected.reason} ({expected.stage})"
     parts += [", ".join(expected.tags_include)] if expected.tags_include else []
+    if expected.people:
+        parts.append("1 person" if expected.people == 1 else f"{expected.people} people")
+    parts += [", ".join(expected.animals)] if expected.animals else []
+    parts += [f"junk: {expected.junk}"] if expected.junk else []
     if expected.same_bytes_as:
         parts.append(f"same bytes as {paths.display(expected.same_bytes_as)}")
     if expected.same_picture_as:

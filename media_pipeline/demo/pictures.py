@@ -35,6 +35,7 @@ def picture_cases() -> Iterator[Case]:
     yield from _stereo()
     yield from _rejects()
     yield from _phone()
+    yield from _films()
     yield from _scans()
 
 
@@ -50,7 +51,11 @@ def _photos() -> Iterator[Case]:
         (ASTRONAUT, "astronaut.png", "the portrait of an astronaut, with EXIF", COLOUR_PHOTO),
         (CAT, "chelsea.png", "the face of a cat, with EXIF and GPS", COLOUR_PHOTO),
     ):
-        yield picture(Expected(path, shows, tags_exclude=excluded), _shot(name))
+        people, animals = {ASTRONAUT: (1, ()), CAT: (0, ("cat",))}.get(path, (0, ()))
+        expected = Expected(
+            path, shows, tags_exclude=excluded, people=people, animals=animals, keep=True
+        )
+        yield picture(expected, _shot(name))
     hubble = _from_wheel("hubble_deep_field.jpg")
     yield picture(Expected(b"2019 Holiday/IMG_1005.JPG", "galaxies on black sky"), hubble)
     yield picture(
@@ -105,11 +110,17 @@ def _phone() -> Iterator[Case]:
             b"phone/Screenshot_20230714-094100.png",
             "a drawn list of chats that fills a phone's screen",
             tags_exclude=TEXT_PICTURE,
+            junk="screenshot",
         ),
         lambda: encode(drawing.screenshot(), "PNG"),
     )
     yield picture(
-        Expected(b"phone/IMG_2010.jpg", "a drawn receipt on a table", tags_exclude=TEXT_PICTURE),
+        Expected(
+            b"phone/IMG_2010.jpg",
+            "a drawn receipt on a table",
+            tags_exclude=TEXT_PICTURE,
+            junk="receipt",
+        ),
         lambda: jpeg(drawing.receipt(), 88),
     )
     yield picture(
@@ -117,8 +128,17 @@ def _phone() -> Iterator[Case]:
             b"phone/IMG_2011.jpg",
             "nothing but black: taken in a pocket",
             tags_include=("low_light", "low_information"),
+            junk="accidental",
         ),
         lambda: jpeg(Image.new("RGB", (640, 480), (2, 2, 2))),
+    )
+    yield picture(
+        Expected(
+            b"phone/when it is monday.jpg",
+            "the rocket between two lines of big white letters",
+            junk="meme",
+        ),
+        lambda: jpeg(drawing.meme(photograph("rocket.jpg")), 85),
     )
     yield picture(
         Expected(
@@ -129,9 +149,17 @@ def _phone() -> Iterator[Case]:
         _from_wheel("clock_motion.png"),
     )
     yield picture(
-        Expected(b"phone/no time.gif", "an animation of 14 x 25 px", tags_include=("odd_size",)),
+        Expected(
+            b"phone/no time.gif",
+            "an animation of 14 x 25 px",
+            tags_include=("odd_size",),
+            junk="tiny",
+        ),
         _from_wheel("no_time_for_that_tiny.gif"),
     )
+
+
+def _films() -> Iterator[Case]:
     yield picture(
         Expected(b"phone/VID_20230714_200322.mp4", "half a second of black, three scenes"), _film
     )
@@ -154,6 +182,7 @@ def _scans() -> Iterator[Case]:
             "a typed page, drawn",
             tags_include=("grayscale",),
             tags_exclude=TEXT_PICTURE,
+            junk="document",
         ),
         lambda: encode(drawing.page(), "PNG"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from media_pipeline.errors import UsageError
 from media_pipeline.schema import QUALITY_TAGS
 
 FOLDER = Path(__file__).with_name("thresholds")
+
+JUNK_PREFIX = "junk-"
+"""Names of the sets that `judging.junk_thresholds` reads begin with it."""
 
 HEADER = frozenset({"name", "version", "author", "date", "why"})
 VALUES = (frozenset(QUALITY_TAGS) - {"odd_size"}) | {"tiny_size", "odd_size_factor"}
@@ -43,7 +46,7 @@ class ThresholdSet:
 
 
 def load_thresholds(name: str, folder: Path = FOLDER) -> ThresholdSet:
-    """Read a threshold set.
+    """Read a threshold set for quality.
 
     Args:
         name: File name without `.toml`.
@@ -52,27 +55,53 @@ def load_thresholds(name: str, folder: Path = FOLDER) -> ThresholdSet:
     Raises:
         UsageError: There is no such set, or it is not what a set must be.
     """
-    known = sorted(path.stem for path in folder.glob("*.toml"))
-    if name not in known:
-        raise UsageError(
-            f"no threshold set {name!r} in {folder}: there is {', '.join(known) or 'none'}; "
-            "correct `thresholds` in library.toml"
-        )
-    path = folder / f"{name}.toml"
+    known = sorted(p.stem for p in folder.glob("*.toml") if not p.stem.startswith(JUNK_PREFIX))
+    found = find_set(name, known, folder, "thresholds")
+    raw = read_set(found, {"header": HEADER, "thresholds": VALUES, "quality": RULES})
+    return _threshold_set(name, raw["thresholds"], raw["quality"], found)
+
+
+def find_set(name: str, known: list[str], folder: Path, key: str) -> Path:
+    """Where the set of a name lies.
+
+    Args:
+        name: Name of the set.
+        known: Names of the sets of its kind.
+        folder: Where they lie.
+        key: What names the set in `library.toml`, for the message.
+
+    Raises:
+        UsageError: It is not among the known.
+    """
+    if name in known:
+        return folder / f"{name}.toml"
+    raise UsageError(
+        f"no threshold set {name!r} in {folder}: there is {', '.join(known) or 'none'}; "
+        f"correct `{key}` in library.toml"
+    )
+
+
+def read_set(path: Path, sections: Mapping[str, Set[str]]) -> dict[str, dict[str, Any]]:
+    """The tables of a set: exactly these sections with exactly these keys.
+
+    Raises:
+        UsageError: It is not TOML, a section or key is unknown or missing, or it has another name.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML ({error}): correct it or restore it") from error
-    _check_keys(raw, {"header", "thresholds", "quality"}, path, "the file")
-    _check_keys(raw["header"], HEADER, path, "[header]")
-    _check_keys(raw["thresholds"], VALUES, path, "[thresholds]")
-    _check_keys(raw["quality"], RULES, path, "[quality]")
-    if raw["header"]["name"] != name:
-        raise UsageError(f"{path} names itself {raw['header']['name']!r}: it must say {name!r}")
-    return _threshold_set(name, raw["thresholds"], raw["quality"], path)
+    _check_keys(raw, sections.keys(), path, "the file")
+    for section, keys in sections.items():
+        _check_keys(raw[section], keys, path, f"[{section}]")
+    if raw["header"]["name"] != path.stem:
+        raise UsageError(
+            f"{path} names itself {raw['header']['name']!r}: it must say {path.stem!r}"
+        )
+    return raw
 
 
-def _check_keys(table: Any, expected: frozenset[str] | set[str], path: Path, where: str) -> None:
+def _check_keys(table: Any, expected: Set[str], path: Path, where: str) -> None:
     if not isinstance(table, dict):
         raise UsageError(f"{path}: {where} must be a table, is {table!r}")
     unknown, missing = sorted(table.keys() - expected), sorted(expected - table.keys())
@@ -84,6 +113,22 @@ def _check_keys(table: Any, expected: frozenset[str] | set[str], path: Path, whe
         )
 
 
+def checksum(deciding: Any) -> str:
+    """First 8 hex digits of the hash of everything that decides; any JSON value."""
+    return hashlib.blake2b(json.dumps(deciding).encode(), digest_size=4).hexdigest()
+
+
+def number(value: Any, key: str, path: Path, highest: float = 1.0) -> float:
+    """A number of a set.
+
+    Raises:
+        UsageError: It is no number from 0 to `highest`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
+        raise UsageError(f"{path}: {key} must be a number from 0 to {highest:g}, is {value!r}")
+    return float(value)
+
+
 def _threshold_set(
     name: str, thresholds: Mapping[str, Any], rules: Mapping[str, Any], path: Path
 ) -> ThresholdSet:
@@ -91,15 +136,11 @@ def _threshold_set(
     poor, fair = (_tags(rules[key], key, path) for key in ("poor", "fair"))
     needed = int(_number(rules["fair_tags_for_poor"], "fair_tags_for_poor", path))
     deciding = [name, sorted(values.items()), sorted(poor), sorted(fair), needed]
-    digest = hashlib.blake2b(json.dumps(deciding).encode(), digest_size=4)
-    return ThresholdSet(name, digest.hexdigest(), values, poor, fair, needed)
+    return ThresholdSet(name, checksum(deciding), values, poor, fair, needed)
 
 
 def _number(value: Any, key: str, path: Path) -> float:
-    highest = 1.0 if key in VALUES - {"odd_size_factor"} else float("inf")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
-        raise UsageError(f"{path}: {key} must be a number from 0 to {highest:g}, is {value!r}")
-    return float(value)
+    return number(value, key, path, 1.0 if key in VALUES - {"odd_size_factor"} else float("inf"))
 
 
 def _tags(value: Any, key: str, path: Path) -> frozenset[str]:

@@ -44,7 +44,14 @@ MEDIA_COLUMNS: tuple[tuple[str, str], ...] = (
         )
     ),
     *(("thumbnails", name) for name in ("thumbhash", "phash", "dominant_colors")),
-    *(("verdicts", name) for name in ("quality", "tags")),
+    *(
+        ("verdicts", name)
+        for name in (
+            "quality", "tags", "label", "people", "animals", "is_junk", "junk_kind", "is_nsfw",
+            "decision",
+        )
+    ),
+    ("captions", "caption"),
 )  # fmt: skip
 """Columns of `media` and the table each comes from; plus `thumbnail`, `files` and `batch`."""
 
@@ -66,7 +73,7 @@ OUTCOME_COLUMNS = (
 )  # fmt: skip
 
 TABLE_MEANINGS = {
-    "media": "One row per content: what it is, when and where it was taken, how good it is",
+    "media": "One row per content: what it is and shows, when and where it was taken, how good",
     "outcomes": "One row per file: the one state it ended in, and why",
 }
 
@@ -132,14 +139,16 @@ def _fill(library: Library, db: duckdb.DuckDBPyConnection) -> dict[str, int]:
     db.execute("SET TimeZone = 'UTC'")
     db.execute("BEGIN")
     for stage in library.batch_stages():
-        _update_batches(library, db, stage)
+        if stage.table.in_catalog:
+            _update_batches(library, db, stage)
     for stage in library.stages:
         if stage.name != "catalog" and not stage.per_batch:
             _replace_whole(library, db, stage)
     _make_media(library, db)
     _make_outcomes(db)
     db.execute("COMMIT")
-    names = [s.name for s in library.stages if s.name != "catalog"] + ["media", "outcomes"]
+    names = [s.name for s in library.stages if s.has_table and s.table.in_catalog]
+    names += ["media", "outcomes"]
     return {name: _count(db, name) for name in names}
 
 
@@ -218,7 +227,7 @@ def _quoted(text: str) -> str:
 
 
 def _make_media(library: Library, db: duckdb.DuckDBPyConnection) -> None:
-    short = {"metadata": "m", "files": "f", "thumbnails": "t", "verdicts": "v"}
+    short = {"metadata": "m", "files": "f", "thumbnails": "t", "verdicts": "v", "captions": "c"}
     columns = ", ".join(f'{short[table]}."{name}"' for table, name in MEDIA_COLUMNS)
     db.execute(
         f"""
@@ -233,6 +242,7 @@ def _make_media(library: Library, db: duckdb.DuckDBPyConnection) -> None:
         LEFT JOIN first_file f ON f.media_id = m.media_id AND f.place = 1
         LEFT JOIN thumbnails t ON t.media_id = m.media_id AND t.frame = 0
         LEFT JOIN verdicts v ON v.media_id = m.media_id
+        LEFT JOIN captions c ON c.media_id = m.media_id AND c.frame = 0
         ORDER BY m.batch, m.media_id
         """
     )

@@ -28,7 +28,7 @@ def explain(library: Library, what: str) -> dict[str, Any]:
     Raises:
         UnknownPath: Neither a path of the library nor one of its contents.
     """
-    rows = _paths_of(library, what)
+    rows = paths_of(library, what)
     media_id = rows[0].media_id
     answer: dict[str, Any] = {
         "media_id": media_id,
@@ -43,6 +43,7 @@ def explain(library: Library, what: str) -> dict[str, Any]:
             "version": stage.version,
             "inputs": list(stage.inputs),
             "parameters": dict(stage.parameters),
+            "model": card.id if (card := library.card_of(stage)) else None,
             "wanted_recipe": library.recipes[stage.name],
             "active_recipe": library.ledger.active().get(stage.name),
         }
@@ -51,7 +52,7 @@ def explain(library: Library, what: str) -> dict[str, Any]:
     return answer
 
 
-def _paths_of(library: Library, what: str) -> list[PathRow]:
+def paths_of(library: Library, what: str) -> list[PathRow]:
     """The ledger's rows of a path or content, the asked-for path first."""
     row = _row_of_path(library, os.fsencode(os.path.abspath(what)))
     if row is not None and row.media_id is None:

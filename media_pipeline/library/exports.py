@@ -23,10 +23,12 @@ QUERY = """
     SELECT f.path, f.media_id, f.state, f.stage, f.reason, f.presence, m.kind, m.format,
         m.width_px, m.height_px, m.duration_s, f.size_bytes, f.taken_local, f.taken_offset_min,
         f.taken_source, m.camera_make, m.camera_model, m.gps_latitude_deg, m.gps_longitude_deg,
-        v.quality, v.tags
+        v.quality, v.tags, v.label, c.caption, v.people, v.animals, v.is_junk, v.junk_kind,
+        v.is_nsfw, v.decision
     FROM files f
     LEFT JOIN metadata m USING (media_id)
     LEFT JOIN verdicts v USING (media_id)
+    LEFT JOIN captions c ON c.media_id = f.media_id AND c.frame = 0
     ORDER BY f.root_id, f.relative_path
 """
 

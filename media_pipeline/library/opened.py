@@ -8,24 +8,31 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from upath import UPath
 
 from media_pipeline import recipes as recipe_book
 from media_pipeline.errors import LibraryBusy, LibraryError, LibraryNotWritable, UsageError
+from media_pipeline.judging.junk_thresholds import load_junk_thresholds
+from media_pipeline.judging.labelling import SURE_SHARES
 from media_pipeline.judging.thresholds import load_thresholds
+from media_pipeline.library.decisions import Decisions, read_decisions, stamp_of
+from media_pipeline.library.restoring import config_from_ledger, open_ledger
+from media_pipeline.models.cards import ModelCard, Task, cards_in_use, load_cards
+from media_pipeline.models.store import fingerprint
 from media_pipeline.paths import MARKER, Layout, display, write_atomically, writing
 from media_pipeline.recipes import Stage
-from media_pipeline.scan.batches import manifest_keys, restore_lost
 from media_pipeline.scan.ledger import Ledger
 from media_pipeline.scan.scanner import LISTED
-from media_pipeline.settings import LibraryConfig, Root, read_config, write_config
+from media_pipeline.settings import LibraryConfig, Root, read_config, read_settings, write_config
 from media_pipeline.tables import TableStore
+from media_pipeline.vocabulary import load_vocabulary
+from media_pipeline.vocabulary.prompts import PROMPTS_VERSION
 
 LOW_DISK_BYTES = 64 << 20
 """Less free space than this and no work is started."""
@@ -45,6 +52,7 @@ class Library:
     config: LibraryConfig
     stages: tuple[Stage, ...] = field(default=recipe_book.STAGES)
     _local: threading.local = field(default_factory=threading.local, repr=False)
+    _decisions: Decisions | None = field(default=None, repr=False)
 
     @property
     def ledger(self) -> Ledger:
@@ -79,11 +87,47 @@ class Library:
     def _storage(self) -> UPath:
         return UPath(self.config.storage or self.layout.root)
 
+    @property
+    def decisions(self) -> Decisions:
+        """The user's word, read again when the file changed."""
+        if self._decisions is None or self._decisions.stamp != stamp_of(self.layout.decisions):
+            self._decisions = read_decisions(self.layout.decisions)
+        return self._decisions
+
+    @property
+    def models(self) -> Path:
+        """The folder of model files."""
+        return read_settings().models or self.layout.models
+
+    @cached_property
+    def cards(self) -> dict[Task, ModelCard]:
+        """The model card of every task that has one under the profile in use."""
+        known = load_cards(self.models / "cards")
+        return cards_in_use(self.config.profile, self.config.models, known)
+
+    def card_of(self, stage: Stage) -> ModelCard | None:
+        """The card of the model that a stage asks, `None` where there is none to ask."""
+        return self.cards.get(cast(Task, stage.task))
+
     @cached_property
     def recipes(self) -> dict[str, str]:
         """The recipe every stage is wanted under."""
+        return recipe_book.recipes(self.stages, self._ingredients())
+
+    def _ingredients(self) -> dict[str, Any]:
+        """What else changes what a stage writes: models, vocabulary, thresholds."""
+        made_with: dict[str, Any] = {
+            one.name: fingerprint(card, self.models)
+            for one in self.stages
+            if (card := self.card_of(one)) is not None
+        }
+        vocabulary = load_vocabulary(self.layout.vocabulary).checksum
+        if "embedder" in self.cards or "classifier" in self.cards:
+            made_with["labels"] = [vocabulary, PROMPTS_VERSION, list(SURE_SHARES)]
         thresholds = load_thresholds(self.config.thresholds)
-        return recipe_book.recipes(self.stages, {"verdicts": thresholds.checksum})
+        junk_thresholds = load_junk_thresholds(self.config.junk_thresholds)
+        made_with["verdicts"] = [thresholds.checksum, junk_thresholds.checksum, vocabulary]
+        return made_with
 
     def batch_stages(self) -> list[Stage]:
         """Stages with one table per batch, in the order data flows."""
@@ -250,28 +294,6 @@ def _utf8(folder: Path) -> str:
     return str(folder)
 
 
-def open_ledger(layout: Layout) -> Ledger:
-    """Open the ledger; batches that it lost are restored from their manifests.
-
-    Manifests are listed first: a ledger knows a batch before its manifest is written.
-    """
-    manifests = manifest_keys(layout.batches)
-    ledger = Ledger(layout.ledger)
-    known = ledger.batches().keys()
-    if not known:
-        with ledger.transaction():
-            ledger.never_use_again(_keys_in_use(layout))
-    if manifests - known:
-        restore_lost(ledger, layout.batches, manifests - known)
-    return ledger
-
-
-def _keys_in_use(layout: Layout) -> set[str]:
-    """Batch keys that a lost ledger gave away: tables and damaged manifests still carry them."""
-    files = [*layout.batches.glob("b*.json*"), *layout.tables.glob("*/*/b*.parquet*")]
-    return {key for file in files if re.fullmatch(r"b\d+", key := file.name.split(".")[0])}
-
-
 def create_library(folder: Path) -> Library:
     """Open a library, making it first where there is none.
 
@@ -347,18 +369,11 @@ def open_library(folder: Path) -> Library:
             f"{display(str(folder))}`, or name another with --library"
         )
     if not layout.config.exists():
-        write_config(layout, _config_from_ledger(layout))
+        write_config(layout, config_from_ledger(layout))
     config = read_config(layout)
     load_thresholds(config.thresholds)  # a mistake there shows now, not half-way through
-    return Library(layout, config)
-
-
-def _config_from_ledger(layout: Layout) -> LibraryConfig:
-    """A default configuration with the roots the ledger remembers."""
-    config = LibraryConfig()
-    if layout.ledger.exists():
-        ledger = Ledger(layout.ledger)
-        roots = tuple(Root(root_id, path) for root_id, path, _ in ledger.roots())
-        config = replace(config, roots=roots)
-        ledger.close()
-    return config
+    library = Library(layout, config)
+    captioner = library.cards.get("captioner")  # a mistake in a card shows now, too
+    if captioner is not None and captioner.loader != "composed":
+        library.stages = recipe_book.stages_with(captions_from=("thumbnails",))
+    return library

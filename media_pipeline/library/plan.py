@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from media_pipeline import recipes as recipe_book
 from media_pipeline.library.opened import Library
 from media_pipeline.recipes import Stage
 from media_pipeline.tables import WHOLE
@@ -139,6 +140,10 @@ def fingerprint(library: Library, stage: Stage) -> str:
     """A text that changes when anything a whole-library stage reads was written again."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"generation {library.ledger.generation}".encode())
+    if stage.name == "files":
+        digest.update(" ".join(sorted(library.decisions.forgotten)).encode())
+    if stage.name == "verdicts":
+        digest.update(library.decisions.stamp.encode())
     per_batch = {s.name for s in library.batch_stages()}
     for name in stage.inputs:
         if name in per_batch:
@@ -166,15 +171,37 @@ def record_made(library: Library, stage: Stage, inputs: str, written: str) -> No
 
 
 def switch_recipes(library: Library) -> None:
-    """Read each per-batch stage under its wanted recipe once that is complete."""
-    batches = set(library.ledger.batches())
+    """Read the per-batch stages under their wanted recipes once these are complete.
+
+    A stage whose tables are read by one that still waits for its own waits with it, so that what is
+    read together was made together.
+    """
     active = library.ledger.active()
+    complete = {s.name for s in library.batch_stages() if _is_complete(library, s)}
+    waiting = _with_what_they_read(
+        library,
+        {s.name for s in library.batch_stages() if s.name in active and s.name not in complete},
+    )
     for stage in library.batch_stages():
         wanted = library.recipes[stage.name]
-        complete = batches <= library.store.keys(stage.name, wanted)
         first = stage.name not in active and not _old_keys(library, stage.name)
-        if active.get(stage.name) != wanted and (complete or first):
+        ready = stage.name in complete and stage.name not in waiting
+        if active.get(stage.name) != wanted and (ready or first):
             library.ledger.set_active(stage.name, wanted)
+
+
+def _is_complete(library: Library, stage: Stage) -> bool:
+    wanted = library.recipes[stage.name]
+    return set(library.ledger.batches()) <= library.store.keys(stage.name, wanted)
+
+
+def _with_what_they_read(library: Library, names: set[str]) -> set[str]:
+    """The stages that tables of an older recipe still serve, and all they read, directly or not."""
+    active = library.ledger.active()
+    served = {
+        n for n in names if active[n] != library.recipes[n] and library.store.keys(n, active[n])
+    }
+    return set(recipe_book.with_inputs(served, library.stages)) if served else set()
 
 
 def order_stale(library: Library, names: Iterable[str]) -> Plan:
@@ -197,7 +224,22 @@ def estimate_s(library: Library, plan: Plan) -> float:
     """Seconds the due batches will take, from what their rows took before (0 where unknown)."""
     sizes = library.ledger.batches()
     total = 0.0
-    for stage, batches in plan.due.items():
-        per_row = library.ledger.seconds_per_row(stage) or 0.0
+    for name, batches in plan.due.items():
+        per_row = seconds_per_row(library, name) or 0.0
         total += per_row * sum(sizes.get(batch, 0) for batch in batches)
     return total
+
+
+def seconds_per_row(library: Library, name: str) -> float | None:
+    """What a content took before, with the model that is wanted now; `None` where unknown."""
+    spec = recipe_book.stage(name, library.stages)
+    if not spec.task:
+        return library.ledger.seconds_per_row(name)
+    card = library.card_of(spec)
+    pace = library.ledger.fact(pace_of(card.id)) if card is not None else "0"
+    return None if pace is None else float(pace)
+
+
+def pace_of(card_id: str) -> str:
+    """The ledger's name for the seconds that a model takes per content."""
+    return f"pace:{card_id}"

@@ -49,6 +49,9 @@ class Status:
         reasons: Files per reason, for the states other than ok.
         quality: Contents per verdict.
         tags: Contents per tag.
+        seen: Contents per kind of person or animal seen in them.
+        labels: Contents per best label.
+        junk: Contents per kind of junk, those that are protected left out.
         groups: Groups per kind of duplicate.
         offline_roots: Root id to why it is offline.
     """
@@ -69,6 +72,9 @@ class Status:
     reasons: dict[str, int]
     quality: dict[str, int]
     tags: dict[str, int]
+    seen: dict[str, int]
+    labels: dict[str, int]
+    junk: dict[str, int]
     groups: dict[str, int]
     offline_roots: dict[str, str]
 
@@ -82,6 +88,11 @@ def read_status(library: Library) -> Status:
     states, reasons, pending = _count_files(library)
     presence = library.ledger.presence_counts()
     stages = _stages(library)
+    verdicts = (
+        library.read_whole("verdicts")
+        .select(["quality", "tags", "label", "seen", "is_junk", "junk_kind"])
+        .to_pylist()
+    )
     return Status(
         library=display(str(library.layout.root)),
         files=sum(states.values()),
@@ -94,10 +105,11 @@ def read_status(library: Library) -> Status:
         stale=sum(s.stale for s in stages.values()),
         stages=stages,
         reasons=dict(reasons.most_common()),
-        quality=_most_first(library.read_whole("verdicts")["quality"].to_pylist()),
-        tags=_most_first(
-            tag for tags in library.read_whole("verdicts")["tags"].to_pylist() for tag in tags or ()
-        ),
+        quality=_most_first(v["quality"] for v in verdicts),
+        tags=_most_first(tag for v in verdicts for tag in v["tags"] or ()),
+        seen=_most_first(seen["kind"] for v in verdicts for seen in v["seen"] or ()),
+        labels=_most_first(v["label"] for v in verdicts),
+        junk=_most_first(v["junk_kind"] for v in verdicts if v["is_junk"]),
         groups=_groups(library),
         offline_roots={r: why for r, _, why in library.ledger.roots() if why},
     )
@@ -124,7 +136,6 @@ def _count_files(library: Library) -> tuple[dict[str, int], Counter[str], int]:
     states = dict.fromkeys(STATES, 0)
     reasons: Counter[str] = Counter()
     pending = 0
-    roots = {root.root_id for root in library.config.roots}
     roots = {root.root_id for root in library.config.roots}
     for path in (p for p in library.ledger.paths() if p.root_id in roots):
         if path.presence == "missing" or path.root_id not in roots:

@@ -22,8 +22,10 @@ from media_pipeline.schema import REASONS, STATES
 FIRST = ("files", "verdicts", "duplicates")
 """What `explain` shows first; the stages follow."""
 
-ONLY_IN_JSON = ("signature", "phash_variants", "thumbhash", "relative_path")
+ONLY_IN_JSON = ("signature", "phash_variants", "thumbhash", "relative_path", "vector")
 """Values for machines, left to `explain --json`."""
+
+LABELS_SHOWN = 10
 
 STATE_STYLES = {"ok": "green", "degraded": "yellow", "failed": "red", "skipped": "dim"}
 
@@ -50,6 +52,12 @@ def status_view(status: Status) -> Iterator[RenderableType]:
     yield Text(one_line(status))
     if status.quality:
         yield Text("quality: " + _counted(status.quality) + "; tags: " + _counted(status.tags))
+    if status.seen:
+        yield Text("seen in: " + _counted(status.seen))
+    if status.labels:
+        yield Text("labels: " + _counted(dict(list(status.labels.items())[:LABELS_SHOWN])))
+    if status.junk:
+        yield Text("junk: " + _counted(status.junk))
     if status.groups:
         yield Text("duplicates: groups of " + _counted(status.groups))
     yield _stages(status)
@@ -107,6 +115,7 @@ def _add_made_with(tree: Tree, made_with: dict[str, Any]) -> None:
     for stage, facts in made_with.items():
         stale = facts["active_recipe"] not in (None, facts["wanted_recipe"])
         text = f"{stage} version {facts['version']} recipe {facts['active_recipe']}"
+        text += f" by {facts['model']}" if facts["model"] else ""
         made.add(Text(text + (f" (stale, wanted {facts['wanted_recipe']})" if stale else "")))
 
 
@@ -115,19 +124,20 @@ def _add_row(branch: Tree, row: dict[str, Any], number: int, count: int) -> None
     for name, value in row.items():
         if name in ONLY_IN_JSON:
             continue
-        if name == "evidence":
-            evidence = place.add(Text("evidence"))
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            branch_of = place.add(Text(name))
             for one in value:
-                evidence.add(_evidence(one))
+                branch_of.add(_ruling(one) if "fired" in one else Text(display(_short(one))))
         elif name == "state":
             place.add(Text(f"state {value}", style=STATE_STYLES.get(str(value), "")))
         else:
             place.add(Text(display(f"{name} {_short(value)}")))
 
 
-def _evidence(one: dict[str, Any]) -> Text:
+def _ruling(one: dict[str, Any]) -> Text:
     score = "not measured" if one["score"] is None else f"{one['score']:.3f}"
-    text = f"{one['tag']}: score {score}, threshold {one['threshold']:.3f}, {one['rule']}"
+    what = one.get("tag") or one["flag"]
+    text = f"{what}: score {score}, threshold {one['threshold']:.3f}, {one['rule']}"
     return Text(text, style="bold" if one["fired"] else "dim")
 
 

@@ -1,6 +1,6 @@
 """Files: one row per path - where a content was seen, when it was taken, what became of it.
 
-Reads   the ledger (paths, contents, roots), metadata, thumbnails, quality
+Reads   the ledger (paths, contents, roots), the outcome of every per-batch stage, the user's word
 Writes  files (one row per path that is present or offline)
 Cost    no file is opened
 Fails   nothing here fails per file: this is where every file gets its one state
@@ -14,20 +14,35 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 
 from media_pipeline.library.opened import Library
 from media_pipeline.paths import display
 from media_pipeline.reading.capture import best_capture_time
 from media_pipeline.reading.pairs import Pair, find_pairs
-from media_pipeline.recipes import Stage
+from media_pipeline.recipes import Stage, stage
 from media_pipeline.resources import library_asset, write_whole
 from media_pipeline.scan.rows import PathRow
 from media_pipeline.schema import FILES
 
-DECIDING = ("metadata", "thumbnails", "quality")
+DECIDING = tuple(stage(one).name for one in stage("files").inputs)
 """Stages whose rows decide what became of a file, in the order data flows."""
 
+READING = ("metadata", "thumbnails")
+"""Stages that say of every content whether it could be read at all."""
+
+OUTCOME = ("media_id", "state", "reason", "message", "retryable")
+TROUBLED = ("degraded", "failed")
+
 Outcome = dict[str, Any]
+
+FORGOTTEN: Outcome = {
+    "state": "skipped",
+    "stage": "scan",
+    "reason": "forgotten",
+    "message": "`media-pipeline forget --undo` takes it up again",
+    "retryable": False,
+}
 
 
 def make(library: Library, spec: Stage) -> Mapping[str, Any]:
@@ -171,12 +186,15 @@ class StageRow:
 def outcomes_of_contents(library: Library) -> dict[str, Outcome]:
     """What became of every content that any deciding stage has looked at."""
     seen: dict[str, dict[str, StageRow]] = {}
-    columns = ("media_id", "state", "reason", "message", "retryable")
-    for stage in DECIDING:
-        for row in library.read_stage(stage, columns).to_pylist():
-            rows = seen.setdefault(row.pop("media_id"), {})
-            rows.setdefault(stage, StageRow(stage, **row))
-    return {media_id: decide_outcome(rows) for media_id, rows in seen.items()}
+    for name in DECIDING:
+        for table in library.batch_tables(name, OUTCOME):
+            if name not in READING:  # most rows say nothing; they need not become objects
+                table = table.filter(pc.field("state").isin(TROUBLED))
+            for row in table.to_pylist():
+                rows = seen.setdefault(row.pop("media_id"), {})
+                rows.setdefault(name, StageRow(name, **row))
+    outcomes = {media_id: decide_outcome(rows) for media_id, rows in seen.items()}
+    return outcomes | dict.fromkeys(library.decisions.forgotten, FORGOTTEN)
 
 
 def decide_outcome(rows: Mapping[str, StageRow]) -> Outcome:

@@ -1,0 +1,1 @@
+"""One module per architecture: from the files of a card to something that answers for a picture."""
