@@ -41,6 +41,9 @@ NOISE_SIGMA = 4.0
 
 NOISE_TILE_PX = 1000
 FILES_PER_FOLDER = 100
+READ_AND_RATED = "metadata,quality"
+"""Stages that do what the peers do; those of models and junk are measured by themselves."""
+
 TREE = "tree"
 """`many` holds one folder of this name, which is what a rename of the whole tree renames."""
 

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpus import Corpus
+from benchmarks.corpus import READ_AND_RATED, Corpus
 from benchmarks.processes import PYTHON, fresh_library, run
 from benchmarks.report import Figure
 
@@ -47,6 +47,7 @@ def time_runs(folder: Path, library_folder: Path) -> list[dict[str, Any]]:
     from media_pipeline.batchwork import Control
     from media_pipeline.library.opened import create_library
     from media_pipeline.library.plan import BATCHES_PER_RUN
+    from media_pipeline.recipes import with_inputs
     from media_pipeline.runner import GraphRunner, RunRequest, scan_only
 
     library, control = create_library(library_folder), Control(run="benchmark")
@@ -56,7 +57,7 @@ def time_runs(folder: Path, library_folder: Path) -> list[dict[str, Any]]:
         library.ledger.start_run("benchmark")
     list(control.sandbox.run(len, [(None, (b"",))] * CORES))
     runner = GraphRunner(library, control)
-    names = [stage.name for stage in library.batch_stages()]
+    names = with_inputs(READ_AND_RATED.split(","))
     sizes = library.ledger.batches()
     waiting = iter(sizes)
     found: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpus import TREE, Corpus
+from benchmarks.corpus import READ_AND_RATED, TREE, Corpus
 from benchmarks.processes import Finished, fresh_library, media_pipeline
 from benchmarks.report import Figure
 from media_pipeline.recipes import STAGES
@@ -48,7 +48,9 @@ def _renamed(folder: Path, library: Path) -> Iterator[Figure]:
 
 def _run(folder: Path, library: Path) -> tuple[Finished, dict[str, Any]]:
     count = os.cpu_count() or 1
-    finished = media_pipeline("run", folder, "--library", library, count=count)
+    finished = media_pipeline(
+        "run", folder, "--library", library, "--stages", READ_AND_RATED, count=count
+    )
     status = media_pipeline("status", "--json", "--library", library, count=count)
     return finished, json.loads(status.output)
 

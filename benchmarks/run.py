@@ -9,7 +9,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import dagster_share, incremental, throughput
+from benchmarks import dagster_share, embedded, incremental, throughput
 from benchmarks.corpus import BENCH, Corpus, build
 from benchmarks.report import Figure, report
 
@@ -19,6 +19,7 @@ PARTS: dict[str, Measure] = {
     "throughput": throughput.measure,
     "dagster_share": dagster_share.measure,
     "incremental": incremental.measure,
+    "embedded": embedded.measure,
 }
 
 

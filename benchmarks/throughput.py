@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.corpus import Corpus
+from benchmarks.corpus import READ_AND_RATED, Corpus
 from benchmarks.processes import fresh_library, media_pipeline, module
 from benchmarks.report import Figure
 from media_pipeline.library.opened import Library, open_library
@@ -121,7 +121,9 @@ def breakdown(size: str, ours: Ours, one_pass: dict[str, Any]) -> Iterator[Figur
 def run_ours(folder: Path, count: int) -> Ours:
     """Take a folder through `media-pipeline run` on some cores."""
     with fresh_library() as library:
-        finished = media_pipeline("run", folder, "--library", library, count=count)
+        finished = media_pipeline(
+            "run", folder, "--library", library, "--stages", READ_AND_RATED, count=count
+        )
         opened = open_library(library)
         seconds = batch_seconds(opened)
         images = opened.ledger.content_count()
@@ -133,9 +135,10 @@ def run_ours(folder: Path, count: int) -> Ours:
 def batch_seconds(library: Library) -> dict[str, float]:
     """Seconds of every per-batch stage in the last run."""
     work = library.ledger.work_of(library.ledger.last_run() or "")
-    return {
+    seconds = {
         s.name: sum(w.seconds for w in work if w.stage == s.name) for s in library.batch_stages()
     }
+    return {name: each for name, each in seconds.items() if each}
 
 
 def _seconds_each(peer: str, folder: Path, limit: int = 1_000_000) -> float:

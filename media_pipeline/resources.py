@@ -106,8 +106,11 @@ def batch_asset(library: Library, name: str, compute: Compute) -> dg.AssetsDefin
 
 def pool_of(library: Library, spec: Stage) -> str:
     """The pool of a per-batch stage: the GPU's where its model runs there, else the cores'."""
-    card = library.card_of(spec)
-    is_on_gpu = card is not None and card.needs_files and may_use_cuda(read_settings())
+    texts = (
+        library.cards.get("embedder") if spec.name == "labels" else None
+    )  # embeds the vocabulary
+    cards = [card for card in (library.card_of(spec), texts) if card is not None]
+    is_on_gpu = any(card.needs_files for card in cards) and may_use_cuda(read_settings())
     return GPU_POOL if is_on_gpu else CPU_POOL
 
 

@@ -14,6 +14,7 @@ from media_pipeline.definitions import build_definitions
 from media_pipeline.instance import RANGE_END, RANGE_START, open_instance
 from media_pipeline.library.opened import Library
 from media_pipeline.recipes import STAGES, Stage
+from media_pipeline.resources import pool_of
 from media_pipeline.schema import JUNK_KINDS, TABLES
 from media_pipeline.tables import WHOLE
 from media_pipeline_tests.running import computed, materialise, new_library, run
@@ -121,6 +122,18 @@ def test_stages_that_keep_every_core_busy_share_a_pool_of_one(
     assert {name for name, used in pools.items() if not used} == set(WHOLE_LIBRARY)
     with open_instance(declared) as instance:
         assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
+
+
+def test_stages_whose_models_run_on_the_gpu_share_a_pool_of_their_own(
+    declared: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standard = Library(declared.layout, replace(declared.config, profile="standard"))
+    monkeypatch.setattr("media_pipeline.resources.may_use_cuda", lambda settings: True)
+    pools = {stage.name: pool_of(standard, stage) for stage in standard.batch_stages()}
+    on_gpu = {"embeddings", "classifications", "labels", "detections", "safety", "captions"}
+    assert {name for name, pool in pools.items() if pool == "gpu"} == on_gpu
+    embedded = {pool_of(declared, stage) for stage in declared.batch_stages()}
+    assert embedded == {"cpu"}, "nothing of the embedded profile runs on a GPU"
 
 
 def test_one_run_takes_at_most_eight_batches_of_a_backfill(definitions: dg.Definitions) -> None:
