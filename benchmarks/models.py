@@ -1,9 +1,10 @@
 """How fast models run, with random weights: `python -m benchmarks.models [--device cpu|cuda]`.
 
-For every model, in one run: pictures per second end to end from cached thumbnails (read, decode,
-prepare, infer), those of the bare model in a loop over inputs that are prepared already, their
-ratio, and what `transformers.pipeline` does with the same files at its best batch size. Random
-weights: speed only, nothing is said about quality. Needs neither dagster nor duckdb.
+For every model, in one run: pictures per second end to end from cached thumbnails (`engine.run`:
+read, decode, prepare, infer; no tables are read or written), those of the bare model in a loop over
+inputs that are prepared already, their ratio, and what `transformers.pipeline` does with the same
+files at its best batch size. Random weights: speed only, nothing is said about quality. Needs
+neither dagster nor duckdb.
 """
 
 from __future__ import annotations
@@ -28,13 +29,18 @@ from PIL import Image, ImageEnhance
 from benchmarks.model_checkpoints import parameters_of, write_checkpoint
 from benchmarks.model_peers import best_pipeline
 from benchmarks.report import Figure
-from media_pipeline.errors import OutOfDeviceMemory
+from media_pipeline.errors import OutOfDeviceMemory, UsageError
 from media_pipeline.models.cards import ModelCard
 from media_pipeline.models.engine import read_picture, run
-from media_pipeline.models.exporting import FIXED_SHAPE, loader_of
+from media_pipeline.models.exporting import FIXED_SHAPE
 from media_pipeline.models.loading import Device, load, resolve_device
 from media_pipeline.models.protocols import Pixels, VisionModel
-from media_pipeline.models.qualifying import machine_name, qualify, runtime_of
+from media_pipeline.models.qualifying import machine_name, open_session, qualify, runtime_of
+
+WHAT = (
+    "random weights: speed only; end to end is engine.run (read, decode, prepare, infer), "
+    "without tables"
+)
 
 THUMBNAIL_PX = 512
 QUALITY = 85
@@ -86,7 +92,7 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true", help="leave transformers.pipeline out")
     chosen = parser.parse_args()
     device = resolve_device(chosen.device)
-    print(f"random weights: speed only\n{_where(device)}", flush=True)
+    print(f"{WHAT}\n{_where(device)}", flush=True)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="bench-models-") as scratch:
         models = chosen.models or Path(scratch) / "models"
@@ -101,7 +107,7 @@ def main() -> None:
                 print("  " + "  ".join(cell for cell in figure.cells() if cell), flush=True)
     header = ("measured", "value", "target", "", "note")
     rows = [header, ("---",) * len(header), *(figure.cells() for figure in figures)]
-    print(f"\nrandom weights: speed only\n{_where(device)}\n")
+    print(f"\n{WHAT}\n{_where(device)}\n")
     print("".join("| " + " | ".join(row) + " |\n" for row in rows))
 
 
@@ -206,9 +212,11 @@ class Bench:
 
         from media_pipeline.models.sessions import TorchSession
 
-        is_bf16 = self._runtime(card) == "torch-bf16"
-        module = loader_of(card).build_module(card, self.models / card.id)
-        session = TorchSession(module, "cuda", "bf16" if is_bf16 else "float32")
+        runtime = runtime_of(card, self.models, self.device.name)
+        session = open_session(runtime, card, self.models)  # precision and kernels as end to end
+        if not isinstance(session, TorchSession):
+            raise UsageError(f"{card.id} runs in {runtime} on {self.device}: torch was expected")
+        is_bf16 = runtime == "torch-bf16"
         forward = session.forward_on_device
 
         def rate(batch: int) -> float:

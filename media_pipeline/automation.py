@@ -10,6 +10,7 @@ No `from __future__ import annotations` here: Dagster reads annotations at run t
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import dagster as dg
@@ -32,6 +33,7 @@ from media_pipeline.library.plan import (
     plan_batches,
     plan_library,
     stale_tables,
+    switch_recipes,
 )
 from media_pipeline.recipes import stage, with_inputs
 from media_pipeline.runner import RunRequest, scan_job
@@ -140,10 +142,11 @@ def sensors(library: Library) -> list[dg.SensorDefinition]:
         description="Asks for runs of whatever is due; stale tables only when they were ordered.",
     )
     def work_due(context: dg.SensorEvaluationContext) -> Iterator[Any]:
-        opened: Library = context.resources.library
-        report_dead_runs(opened, context.instance)
-        add_partitions(opened, context.instance)
-        yield from due_requests(opened, context.instance)
+        with closing(context.resources.library.fresh()) as opened:
+            report_dead_runs(opened, context.instance)
+            add_partitions(opened, context.instance)
+            switch_recipes(opened)
+            yield from due_requests(opened, context.instance)
 
     return [new_files, work_due]
 

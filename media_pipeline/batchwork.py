@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from media_pipeline.errors import Interrupted, ItemError
 from media_pipeline.imaging.sandbox import Failure, Sandbox
+from media_pipeline.library.older_rows import older_rows
 from media_pipeline.library.opened import Library
 from media_pipeline.library.plan import pace_of
 from media_pipeline.recipes import Stage
@@ -170,12 +171,19 @@ class _Maker:
         partial = library.store.read_partial(stage.name, self.recipe, key)
         self.is_complete = existing is not None
         self.before = {**_by_content(existing), **_by_content(partial)}
-        is_new_input = (stage.name, key) in library.ledger.orders("%input")
-        usable = {} if is_new_input else self.before
-        self.rows = {m: r for m, r in usable.items() if self._is_usable(r)}
+        again = self._with_new_input()
+        self.rows = {m: r for m, r in self.before.items() if m not in again and self._is_usable(r)}
+        self.fresh: set[str] = set()
         self.unseen: set[str] = set()
         self.copied = len(self.rows)
         self.computed = 0
+
+    def _with_new_input(self) -> set[str]:
+        """Contents that something this stage reads was made again for."""
+        noted = self.library.ledger.fact(_new_input(self.stage.name, self.key))
+        if noted is None and (self.stage.name, self.key) in self.library.ledger.orders("%input"):
+            return set(self.before)
+        return set((noted or "").split())
 
     def _is_usable(self, rows: list[Row]) -> bool:
         return not _again(rows, self.recipe) and self.library.has_thumbnails(rows)
@@ -201,6 +209,7 @@ class _Maker:
             made = {"media_id": media_id, "recipe": self.recipe}
             self.rows[media_id] = [{**self.stage.table.empty_row(), **row, **made} for row in rows]
             self.computed += 1
+            self.fresh.add(media_id)
             self.control.on_progress(self.stage.name, 1)
 
     def _keep_partial(self) -> None:
@@ -229,7 +238,7 @@ class _Maker:
         failed = [m for m, rows in self.rows.items() if rows[0]["retryable"]]
         if not failed:
             return
-        for media_id, rows in _older_rows(self.library, self.stage, self.key, failed).items():
+        for media_id, rows in older_rows(self.library, self.stage, self.key, failed).items():
             self.rows[media_id] = rows
         away = [m for m in failed if self.rows[m][0]["reason"] in AWAY or m in self.unseen]
         for media_id in failed:
@@ -253,9 +262,12 @@ class _Maker:
         if not (self.computed and self.is_complete):
             return
         readers = [s.name for s in self.library.batch_stages() if self.stage.name in s.inputs]
-        with self.library.ledger.transaction():
+        ledger = self.library.ledger
+        with ledger.transaction():
             for name in readers:
-                self.library.ledger.add_orders(name, [self.key], "input")
+                noted = (ledger.fact(_new_input(name, self.key)) or "").split()
+                ledger.set_fact(_new_input(name, self.key), " ".join({*noted, *self.fresh}))
+                ledger.add_orders(name, [self.key], "input")
 
     def _states(self) -> dict[str, int]:
         counts: dict[str, int] = {}
@@ -272,8 +284,14 @@ class _Maker:
         card = self.library.card_of(self.stage)
         with ledger.transaction():
             ledger.add_work(self.control.run or "", work)
+            ledger.set_fact(_new_input(self.stage.name, self.key), "")
             if card is not None and report.computed:
                 ledger.set_fact(pace_of(card.id), f"{report.seconds / report.computed:.6f}")
+
+
+def _new_input(stage: str, key: str) -> str:
+    """The ledger's name for the contents that a stage has to look at again in a batch."""
+    return f"new_input:{stage}:{key}"
 
 
 def locate(library: Library, members: Iterable[Member]) -> Iterator[Item]:
@@ -320,26 +338,6 @@ def _again(rows: list[Row], recipe: str) -> bool:
 
 def _is_good(rows: list[Row]) -> bool:
     return bool(rows) and rows[0]["state"] in ("ok", "degraded")
-
-
-def _older_rows(
-    library: Library, stage: Stage, key: str, media_ids: list[str]
-) -> dict[str, list[Row]]:
-    """Good rows of contents under older recipes; the recipe in use is asked first."""
-    wanted = library.recipes[stage.name]
-    active = library.ledger.active().get(stage.name)
-    older = [r for r in library.store.recipes_of(stage.name) if r != wanted]
-    older.sort(key=lambda recipe: recipe != active)
-    found: dict[str, list[Row]] = {}
-    columns = {c.name for c in stage.table.columns}
-    for recipe in older:
-        table = library.store.read(stage.name, recipe, key)
-        for row in table.to_pylist() if table is not None else ():
-            if row["media_id"] in media_ids and row["state"] in ("ok", "degraded"):
-                row = {**stage.table.empty_row(), **{k: v for k, v in row.items() if k in columns}}
-                if row["media_id"] not in found or found[row["media_id"]][0]["recipe"] == recipe:
-                    found.setdefault(row["media_id"], []).append(row)
-    return found
 
 
 def failed_row(error: ItemError | Failure) -> Row:

@@ -221,10 +221,61 @@ def not_evaluated(
         empty: The rest of the key, filled.
     """
     profile = library.config.profile
-    message = f"the profile {profile!r} has no {task}; `media-pipeline profile` shows others"
+    message = f"no {task} model is chosen (profile {profile!r}); `profile standard` chooses one"
     outcome = {"state": "skipped", "reason": "not_evaluated", "message": message}
     for item in batch.items:
         yield item.media_id, [{**empty, **outcome, "retryable": False}]
+
+
+def through_workers(
+    library: Library,
+    control: Control,
+    batch: Batch,
+    frames: Mapping[str, list[Frame]],
+    measure: Callable[[bytes, Frame], R],
+) -> Iterator[tuple[str, list[tuple[Frame, R | Failure]]]]:
+    """Run a function over every thumbnail of a batch in the decode workers.
+
+    Args:
+        library: Opened library.
+        control: The running process.
+        batch: Which contents.
+        frames: Their rows of `thumbnails`.
+        measure: Given the thumbnail's bytes (empty where it is missing) and its row.
+
+    Yields:
+        As `pictures_through`.
+    """
+    unreadable: dict[tuple[str, int], Failure] = {}
+
+    def tasks() -> Iterator[tuple[tuple[str, int], tuple[bytes, Frame]]]:
+        for item in batch.items:
+            for frame in frames[item.media_id]:
+                place = (item.media_id, frame["frame"])
+                if frame["path"] is None:
+                    unreadable[place] = NO_INPUT
+                    continue
+                try:
+                    jpeg = read_thumbnail(library, frame["path"])
+                except ItemError as error:
+                    unreadable[place] = Failure(error.reason, error.message, error.retryable)
+                    continue
+                yield place, (jpeg, frame)
+
+    answers = control.sandbox.run(measure, tasks(), control.stop)
+    ahead = next(answers, None)
+    for item in batch.items:
+        seen: list[tuple[Frame, R | Failure]] = []
+        for frame in frames[item.media_id]:
+            place = (item.media_id, frame["frame"])
+            if ahead is not None and ahead[0] == place:
+                seen.append((frame, ahead[1]))
+                ahead = next(answers, None)
+            elif place in unreadable:
+                seen.append((frame, unreadable[place]))
+            else:
+                return
+        yield item.media_id, seen
 
 
 def rows_of_batch(library: Library, name: str, batch: Batch) -> dict[str, list[Row]]:

@@ -53,7 +53,7 @@ class StageProgress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.bars = Progress(
-            TextColumn("{task.description:<11}"),
+            TextColumn("{task.description:<16}"),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             RateColumn(),
@@ -80,7 +80,7 @@ class StageProgress:
         self.bars.stop()
         if not self.console.is_terminal:
             for task in self.bars.tasks:
-                self.console.print(f"{task.description:<11} {task.completed:,.0f} done")
+                self.console.print(f"{task.description:<16} {task.completed:,.0f} done")
 
     def total(self, stage: str, items: int) -> None:
         """Say how many items a stage has to do in all."""

@@ -120,11 +120,9 @@ STAGES: tuple[Stage, ...] = (
 # fmt: on
 
 
-def stages_with(captions_from: tuple[str, ...]) -> tuple[Stage, ...]:
-    """The stages of a library whose captions are made from these inputs."""
-    return tuple(
-        replace(one, inputs=captions_from) if one.name == "captions" else one for one in STAGES
-    )
+def with_captions_from(stages: Iterable[Stage], inputs: tuple[str, ...]) -> tuple[Stage, ...]:
+    """The same stages, captions made from these inputs."""
+    return tuple(replace(one, inputs=inputs) if one.name == "captions" else one for one in stages)
 
 
 def stage(name: str, stages: Iterable[Stage] = STAGES) -> Stage:

@@ -34,8 +34,9 @@ from media_pipeline.library.plan import (
     plan_batches,
     plan_library,
     stale_tables,
+    switch_recipes,
 )
-from media_pipeline.models.store import require
+from media_pipeline.library.profiles import require_all
 from media_pipeline.paths import disk_full, is_disk_full
 from media_pipeline.resources import CPU_POOL, GPU_POOL, alive
 from media_pipeline.scan.scanner import ScanJob, ScanReport, close_leftover, scan
@@ -232,6 +233,7 @@ def run_library(
         library.check_disk()
         check_health(library)
         check_models(library, request.stages)
+        switch_recipes(library)  # back to tables that are complete: nothing else may be due
         control.run = control.run or f"cli-{time.time_ns()}"
         with library.ledger.transaction():
             library.ledger.start_run(control.run)
@@ -250,12 +252,10 @@ def check_models(library: Library, names: Sequence[str]) -> None:
     """Look whether the files of every model are there that these stages ask, before any work.
 
     Raises:
-        MissingWeights: For the first that is not; the message says how to get it.
+        MissingWeights: Some are not; the message says how to get them.
     """
-    for stage in library.stages:
-        card = library.card_of(stage)
-        if card is not None and card.needs_files and stage.name in names:
-            require(card, library.models)
+    asked = [library.card_of(stage) for stage in library.stages if stage.name in names]
+    require_all([card for card in asked if card is not None], library.models)
 
 
 class _Work:

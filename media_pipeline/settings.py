@@ -199,10 +199,10 @@ def _check_values(config: LibraryConfig) -> None:
     for name, default in vars(LibraryConfig()).items():
         value = getattr(config, name)
         expected = (int, float) if isinstance(default, float) else type(default)
-        if name == "models" and not all(isinstance(card, str) for card in value.values()):
-            raise ValueError(f"[models] must give each task the id of a card, is {value!r}")
         if not isinstance(value, expected) or isinstance(value, bool):
             raise ValueError(f"{name} must be like {default!r}, is {value!r}")
+    if not all(isinstance(card, str) for card in config.models.values()):
+        raise ValueError(f"[models] must give each task the id of a card, is {config.models!r}")
     if not 1 <= config.batch_size <= MAX_BATCH_SIZE:
         raise ValueError(f"batch_size must be 1 to {MAX_BATCH_SIZE}, is {config.batch_size}")
 

@@ -222,3 +222,10 @@ def test_a_terminal_that_knows_only_ascii_is_no_reason_to_fail(
     assert done.returncode == 1
     assert "no library at" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("line", ['models = "composed"', "[models]\ncaptioner = 3"])
+def test_models_that_cannot_be_meant_are_named(library: Path, line: str) -> None:
+    config = library / "library.toml"
+    config.write_text(f"{config.read_text()}\n{line}\n")
+    refused(call("status", "--library", library), "library.toml", "models")

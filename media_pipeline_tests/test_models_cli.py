@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from media_pipeline.library.opened import Library, open_library
 from media_pipeline.library.profiles import consequences
-from media_pipeline.models.cards import PROFILES
+from media_pipeline.models import loading, qualifying
+from media_pipeline.models.cards import PROFILES, ModelCard
+from media_pipeline.models.exporting import Report
+from media_pipeline.models.protocols import Pixels
+from media_pipeline.models.qualifying import Candidate, Qualification
 from media_pipeline.settings import read_config, write_config
 from media_pipeline_tests.command_line import call, refused, spawn, succeeded
 from media_pipeline_tests.conftest import draw, scan_everything
@@ -26,6 +30,14 @@ repository = "me/mine"
 files = ["config.json", "model.safetensors"]
 licence = "MIT"
 size_mb = 12
+
+[preprocessing]
+height_px = 224
+width_px = 224
+resize = "exact"
+interpolation = "bilinear"
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
 """
 
 
@@ -154,6 +166,42 @@ def test_qualify_without_pictures_names_the_way_on(
     (tmp_path / "empty" / "notes.txt").write_text("no picture")
     answer = call("models", "qualify", "mine", "--folder", tmp_path / "empty", "--library", folder)
     refused(answer, "no pictures in", "--folder")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    draw(tmp_path / "pictures" / "one.jpg")
+    return tmp_path / "pictures"
+
+
+def test_qualify_asks_for_the_device_that_models_run_on(
+    folder: Path, models: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recorded(
+        card: ModelCard, at: Path, some: Sequence[Pixels], device: str, report: Report
+    ) -> Qualification:
+        asked.append((card.id, device))
+        one = Candidate("torch-bf16", 1.0, 3000.0)
+        return Qualification(card.id, device, "a GPU", len(some), "torch-bf16", (one,))
+
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(qualifying, "qualify", recorded)
+    monkeypatch.setattr(loading, "_cuda", lambda: ("", "NVIDIA H200"))
+    answer = call("models", "qualify", "mine", "--folder", pictures, "--library", folder)
+    assert "device=cuda (NVIDIA H200)" in succeeded(answer).out
+    monkeypatch.setenv("MEDIA_DEVICE", "cpu")
+    answer = call("models", "qualify", "mine", "--folder", pictures, "--library", folder)
+    assert "device=cpu (as asked for)" in succeeded(answer).out
+    assert asked == [("mine", "cuda"), ("mine", "cpu")]
+
+
+def test_qualify_on_a_gpu_that_is_not_there_is_refused(
+    folder: Path, models: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_cuda", lambda: ("no CUDA device found", ""))
+    monkeypatch.setenv("MEDIA_DEVICE", "cuda")
+    answer = call("models", "qualify", "mine", "--folder", pictures, "--library", folder)
+    refused(answer, "device cuda was asked for, but: no CUDA device found")
 
 
 def test_models_and_a_profile_at_once_are_refused(folder: Path, models: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_label_is_shown_with_what_it_is_a_kind_of_until_it_is_denied(folder: P
     assert "animal" in found["labels"][0]["ancestors"]
     assert found["labels"][0]["rule"] == "the user's word"
     mark(folder, PHOTO, "not-label:pug")
-    assert verdict(folder, PHOTO)["labels"] == []
+    assert not verdict(folder, PHOTO)["labels"]
 
 
 def test_a_word_decides_again_and_computes_nothing_per_batch(folder: Path) -> None:
@@ -116,6 +116,15 @@ def test_forget_removes_every_trace_but_the_original(made: Path, folder: Path) -
     assert (row["state"], row["reason"]) == ("skipped", "forgotten")
     succeeded(call("run", "--library", library))
     assert tables_of(library)["thumbnails"] == tables["thumbnails"]
+
+
+def test_forgetting_again_leaves_the_library_whole(folder: Path) -> None:
+    library = folder / "library"
+    media_id = verdict(folder, PHOTO)["media_id"]
+    for _ in range(2):
+        succeeded(call("forget", media_id, "--library", library))
+    succeeded(call("run", "--library", library))
+    assert (status(library)["pending"], status(library)["skipped"]) == (0, 1)
 
 
 def test_what_was_forgotten_comes_back_when_that_is_undone(folder: Path) -> None:

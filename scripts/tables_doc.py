@@ -16,7 +16,8 @@ Every table of a library and every column in it. Written by `make docs` from `sc
 column is declared once; a test compares the two, so change that file and not this one.
 
 A *batch* table is one Parquet file per batch, a *library* table one file for the whole library;
-both become tables of `catalog.duckdb` under the same name.
+both become tables of `catalog.duckdb` under the same name, but for `embeddings`, whose vectors stay
+in Parquet.
 """
 
 

@@ -31,11 +31,22 @@ def diff(
     out: Annotated[
         Path | None, typer.Option("--out", help="The page; default: in the library's reports.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file; write into originals.")
+    ] = False,
 ) -> None:
     """Show what a change of model or threshold changes, in one HTML page with pictures."""
+    from media_pipeline.errors import UsageError
     from media_pipeline.library.changes_page import render
+    from media_pipeline.library.exports import refuse_target
 
     opened = opened_library(library)
+    if out is not None:
+        refuse_target(opened, out, force=force)
+    if sample and (origin or target):
+        raise UsageError(
+            "--sample compares what is served with what is wanted: leave --from and --to out"
+        )
     found = (
         [_of_sample(opened, stage, sample)] if sample else _of_tables(opened, stage, origin, target)
     )
@@ -53,7 +64,8 @@ def _of_tables(library: Library, stage: str, origin: str, target: str) -> list[C
     before, after = recipes_of(library, stage, origin, target)
     tables = tables_between(library, stage, before, after)
     found = [_compared(library, stage, tables, (before, after))]
-    if stage != "verdicts" and len(library.store.recipes_of("verdicts")) > 1:
+    is_of_now = not origin and not target
+    if stage != "verdicts" and is_of_now and len(library.store.recipes_of("verdicts")) > 1:
         pair = recipes_of(library, "verdicts")
         if all(recipe in library.store.recipes_of("verdicts") for recipe in pair):
             verdicts = tables_between(library, "verdicts", *pair)

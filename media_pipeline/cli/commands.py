@@ -58,7 +58,8 @@ def run(
     named, names = named_paths(paths or [], list_file), with_inputs(names_in(stages))
     opened, below = create_with(library, named)
     if profile and profile != opened.config.profile:
-        opened, stale = with_profile(opened, profile), True
+        opened = with_profile(opened, profile)
+    stale = stale or bool(profile)  # asked again after an interruption, it goes on
     request = RunRequest(stages=names, below=below, stale=stale, accept_missing=accept_missing)
     run_and_report(opened, request)
 
@@ -194,9 +195,10 @@ def demo(
     below = opened.add_roots([originals.absolute()])
     run_with_progress(opened, RunRequest(stages=with_inputs([]), below=below))
     from media_pipeline.library.status import read_status
-    from media_pipeline.library.views import next_steps, status_view
+    from media_pipeline.library.views import next_steps, pictures_view, status_view
 
     console.print(*status_view(read_status(opened)), sep="\n")
+    console.print(pictures_view(opened))
     console.print(next_steps(opened, originals), soft_wrap=True)
 
 

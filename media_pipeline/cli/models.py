@@ -206,7 +206,9 @@ def qualify(
 ) -> None:
     """Compare the runtimes on this machine; the fastest that agrees is used from now on."""
     from media_pipeline.library.pictures import some_pictures, some_thumbnails
+    from media_pipeline.models.loading import resolve_device
     from media_pipeline.models.qualifying import qualify as qualify_model
+    from media_pipeline.settings import read_settings
 
     place = _place(library)
     cards = _of_fixed_shape(place, ids)
@@ -215,8 +217,10 @@ def qualify(
         if folder is not None
         else some_thumbnails(opened_library(library), QUALIFY_ON)
     )
+    device = resolve_device(read_settings().device)
+    console.print(Text(str(device)), soft_wrap=True)
     for card in cards:
-        found = qualify_model(card, place.models, pictures, report=_say)
+        found = qualify_model(card, place.models, pictures, device.name, _say)
         console.print(Text(f"{card.id} runs in {found.chosen} ({found.machine})"))
         for one in found.candidates:
             console.print(Text(_measured(one)), soft_wrap=True)

@@ -87,15 +87,14 @@ def with_profile(library: Library, name: str) -> Library:
     from dataclasses import replace
 
     from media_pipeline.library.opened import open_library
+    from media_pipeline.library.profiles import require_all
     from media_pipeline.models.cards import cards_in_use, load_cards
-    from media_pipeline.models.store import require
     from media_pipeline.runner import BUSY
     from media_pipeline.settings import write_config
 
     config = replace(library.config, profile=name)
-    for card in cards_in_use(name, config.models, load_cards(library.models / "cards")).values():
-        if card.needs_files:
-            require(card, library.models)
+    chosen = cards_in_use(name, config.models, load_cards(library.models / "cards"))
+    require_all(chosen.values(), library.models)
     with library.locked("run", busy=BUSY):
         write_config(library.layout, config)
     return open_library(library.layout.root)

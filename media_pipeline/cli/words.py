@@ -59,8 +59,11 @@ def forget(
     media_id, name = _content(opened, what)
     with opened.locked("run", busy=BUSY):
         if undo:
-            remember(opened, media_id)
-            console.print(Text(f"{name} ({media_id}) is taken up again by the next `run`"))
+            was_forgotten = remember(opened, media_id)
+            what_now = (
+                "is taken up again by the next `run`" if was_forgotten else "was not forgotten"
+            )
+            console.print(Text(f"{name} ({media_id}) {what_now}"))
             return
         gone = forget_content(opened, media_id)
     console.print(Text(f"{name} ({media_id}): {gone}"))
@@ -82,6 +85,10 @@ def _content(library: Library, what: str) -> tuple[str, str]:
 
 
 def _decide_again(library: Library) -> None:
+    from media_pipeline.errors import LibraryBusy
     from media_pipeline.runner import RunRequest
 
-    run_and_report(library, RunRequest(stages=list(DECIDING), scan=False))
+    try:
+        run_and_report(library, RunRequest(stages=list(DECIDING), scan=False))
+    except LibraryBusy:  # the word is written down, and whoever works there reads it
+        console.print("another command is at work: it, or the next `run`, decides by your word")

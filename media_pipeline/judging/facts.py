@@ -211,7 +211,7 @@ def _looks(rows: Sequence[Row]) -> tuple[Look, ...]:
     if not shown:
         return _shared(rows, "nearly blank", "low_information_score", BLANK)
     dark = _shared(shown, "dark", "low_light_score", DARK)
-    bright = _shared(shown, "overexposed", "overexposure_score", OVEREXPOSED)
+    bright = _shared(shown, "bright", "overexposure_score", OVEREXPOSED)
     return (dark or bright) + _shared(shown, "black-and-white", "grayscale_score", COLOURLESS)
 
 

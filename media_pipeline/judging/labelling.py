@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
@@ -23,6 +24,12 @@ SURE_SHARES = (0.5, 0.8)
 """Shares at which a parent stands for its children: more likely than not, and almost surely. There
 are two so that a threshold set can ask for more without a new run; above 0.5 no two concepts that
 have nothing in common reach one."""
+
+NUMBERS_AT_ONCE = 4_000_000
+"""Numbers of one array that is worked on at once (float32: 16 MB)."""
+
+UNIT_TOLERANCE = 5e-3
+"""How far a norm may be from 1: vectors are kept as float16, which is exact to 0.0005."""
 
 Calibrate = Callable[[float], float | None]
 """Score to probability, `None` without calibration: `card.probability`."""
@@ -59,6 +66,42 @@ def uncalibrated(_score: float) -> None:
     return
 
 
+def unit_vectors(vectors: Sequence[Sequence[float]], model: str) -> NDArray[np.float32]:
+    """Vectors out of a table as one array.
+
+    Args:
+        vectors: Unit vectors of one model.
+        model: Its card's id, for messages.
+
+    Returns:
+        float32, shape (vectors, dim).
+
+    Raises:
+        ModelError: They differ in length, or one is no unit vector.
+    """
+    lengths = sorted({len(vector) for vector in vectors})
+    if len(lengths) > 1:
+        found = ", ".join(map(str, lengths))
+        raise ModelError(
+            f"embeddings of {model} have different lengths ({found}), so they are not of one "
+            f"model: {_REMEDY}"
+        )
+    stacked = np.array(vectors, dtype=np.float32).reshape(len(vectors), *lengths or (0,))
+    norms = np.linalg.norm(stacked, axis=1)
+    wrong = norms[~(np.abs(norms - 1) <= UNIT_TOLERANCE)]  # also what is not finite
+    if wrong.size:
+        raise ModelError(
+            f"an embedding of {model} has the norm {wrong[0]:.4g}, expected 1: {_REMEDY}"
+        )
+    return stacked
+
+
+_REMEDY = (
+    "the table of embeddings is damaged or was written by other software; delete that file and run "
+    "`media-pipeline run` to make it again"
+)
+
+
 def propose_from_embeddings(
     vectors: NDArray[np.float32],
     matrix: NDArray[np.float32],
@@ -87,15 +130,30 @@ def propose_from_embeddings(
     """
     _check(vectors, matrix, len(vocabulary.concepts))
     tree = _tree(vocabulary)
-    scores = np.clip(vectors @ matrix.T, -1, 1)
+    at_once = max(1, NUMBERS_AT_ONCE // max(len(matrix), len(tree.members)))
+    found = []
+    for start in range(0, len(vectors), at_once):
+        scores = np.clip(vectors[start : start + at_once] @ matrix.T, -1, 1)
+        found += _from_scores(scores, tree, vocabulary, (logit_scale, top, calibrate))
+    return found
+
+
+def _from_scores(
+    scores: NDArray[np.float32],
+    tree: _Tree,
+    vocabulary: Vocabulary,
+    how: tuple[float, int, Calibrate],
+) -> list[list[Proposal]]:
+    """Proposals by cosines: float32, shape (pictures, concepts)."""
+    logit_scale, top, calibrate = how
     odds = np.exp(logit_scale * (scores - scores.max(axis=1, keepdims=True)))
     odds /= odds.sum(axis=1, keepdims=True)
-    inner = np.minimum(odds @ tree.under.T, 1)
+    inner = tree.sums(odds)
     shares = odds
     shares[:, tree.places] = inner
     best = _best(scores, top + 1)
     found = []
-    for picture in range(len(vectors)):
+    for picture in range(len(scores)):
         row, share = scores[picture], shares[picture]
         picked = tree.back_offs(inner[picture], share, int(best[picture, 0]))
         order = [place for place in best[picture, :top].tolist() if place not in picked]
@@ -155,15 +213,29 @@ class _Tree:
 
     Attributes:
         places: Place of each among the concepts: int, shape (inner,).
-        under: float32, shape (inner, concepts): 1 for itself and for what is below it.
-        sizes: Concepts in each row of `under`: float32, shape (inner,).
-        inner_at: Row of `under` by place.
+        members: Places of itself and of what is below it, one after another: int.
+        starts: Where those of each begin in `members`: int, shape (inner,).
+        sizes: How many those are: int, shape (inner,).
+        inner_at: Row of `places` by place.
     """
 
     places: NDArray[np.intp]
-    under: NDArray[np.float32]
-    sizes: NDArray[np.float32]
+    members: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    sizes: NDArray[np.intp]
     inner_at: Mapping[int, int]
+
+    def sums(self, odds: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Shares of (pictures, concepts) odds, at most 1: float32, shape (pictures, inner)."""
+        if not self.places.size:
+            return np.zeros((len(odds), 0), dtype=np.float32)
+        return np.minimum(np.add.reduceat(odds[:, self.members], self.starts, axis=1), 1)
+
+    def below(self, place: int) -> NDArray[np.intp]:
+        """Places of a concept and of what is below it."""
+        row = self.inner_at[place]
+        start = int(self.starts[row])
+        return self.members[start : start + int(self.sizes[row])]
 
     def back_offs(
         self, inner: NDArray[np.float32], shares: NDArray[np.float32], best: int
@@ -193,11 +265,12 @@ def _tree(vocabulary: Vocabulary) -> _Tree:
             if ancestor in place_of:
                 below.setdefault(place_of[ancestor], []).append(place)
     places = sorted(below)
-    under = np.zeros((len(places), len(concepts)), dtype=np.float32)
-    for row, place in enumerate(places):
-        under[row, [place, *below[place]]] = 1
+    groups = [[place, *below[place]] for place in places]
+    sizes = np.array([len(group) for group in groups], dtype=np.intp)
+    members = np.fromiter(chain.from_iterable(groups), dtype=np.intp)
     inner_at = {place: row for row, place in enumerate(places)}
-    return _Tree(np.array(places, dtype=np.intp), under, under.sum(axis=1), inner_at)
+    starts = np.cumsum(sizes) - sizes
+    return _Tree(np.array(places, dtype=np.intp), members, starts, sizes, inner_at)
 
 
 def _check(vectors: NDArray[np.float32], matrix: NDArray[np.float32], concepts: int) -> None:
@@ -245,7 +318,8 @@ def _pooled(
 ) -> _Guess:
     """A back-off: its score is the best below it, its margin that over the best elsewhere."""
     concept = vocabulary.concepts[place]
-    is_below = tree.under[tree.inner_at[place]] > 0
+    is_below = np.zeros(len(scores), dtype=np.bool_)
+    is_below[tree.below(place)] = True
     score = float(scores[is_below].max())
     rest = scores[~is_below]
     margin = max(score - float(rest.max()), 0.0) if rest.size else None

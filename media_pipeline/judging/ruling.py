@@ -22,6 +22,8 @@ FAVOURITE_WORDS = frozenset({"favorite", "favourite", "favorites", "favourites",
 """Keywords that say so, in any case."""
 
 PERSON, FACE = "person", "face"
+PROTECTING_KINDS = {"person": "people", "animal": "animals"}
+"""The protection that a label gives, by what it is called or is a kind of."""
 
 Decision = Literal["keep", "junk"]
 Row = Mapping[str, Any]
@@ -31,6 +33,7 @@ Protection = dict[str, str]
 def protections_of(
     metadata: Row | None,
     seen: Sequence[Row] | None,
+    labels: Sequence[Row],
     junk_rows: Sequence[Row],
     decision: Decision | None,
     thresholds: JunkThresholds,
@@ -40,6 +43,7 @@ def protections_of(
     Args:
         metadata: Its row of `schema.METADATA`, `None` where there is none.
         seen: What `seen_of` gave; `None` where nobody looked, which protects nothing.
+        labels: Its `shown_labels`, those of the user among them; a pug without a box is a pug.
         junk_rows: Its rows of `schema.JUNK_FLAGS`.
         decision: The user's word.
         thresholds: The set in use.
@@ -49,6 +53,7 @@ def protections_of(
     """
     found = [_protection("keep", "the user said so")] if decision == "keep" else []
     found += _of_seen(seen or ())
+    found += _of_labels(labels)
     found += _of_metadata(metadata or {}, thresholds.least_rating)
     if any(row["state"] == "degraded" for row in junk_rows):
         found.append(_protection("degraded", "it was decoded in part: nobody knows what is in it"))
@@ -77,6 +82,16 @@ def _of_seen(seen: Sequence[Row]) -> list[Protection]:
         how = f"score {one['score']:.2f}" if sure is None else f"probability {sure:.2f}"
         found.append(_protection(name, f"{one['count']} {one['kind']}, {how}"))
     return found
+
+
+def _of_labels(labels: Sequence[Row]) -> list[Protection]:
+    """People and animals that no box says but a label does, each with who proposed it."""
+    return [
+        _protection(protection, f"label {one['label']!r} by the {one['proposer']}")
+        for kind, protection in PROTECTING_KINDS.items()
+        for one in labels
+        if kind in (one["label"], *one["ancestors"])
+    ]
 
 
 def _of_metadata(metadata: Row, least_rating: float) -> list[Protection]:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from media_pipeline.vocabulary import Vocabulary
-
-UNKNOWN = "unknown"
-"""The label of a picture that was looked at and showed nothing for sure."""
+from media_pipeline.vocabulary.user_terms import UNKNOWN, folded
 
 USER = "user"
 USERS_WORD = "the user's word"
@@ -43,9 +41,10 @@ def shown_labels(
 ) -> list[dict[str, Any]]:
     """The labels of one content, as `SHOWN_LABEL` has them.
 
-    What the user said comes first; what the user denied is gone, with everything below it. The same
-    label over several frames is one, with the times at which it is seen. A label is left out where
-    one of its own kind is shown at all of its times.
+    What the user said comes first, once where several of the words mean one concept; what the user
+    denied is gone, with everything below it. The same label over several frames is one, with the
+    times at which it is seen. A label is left out where one of its own kind is shown at all of its
+    times.
 
     Args:
         rows: Rows of `labels` of one content: all frames, all proposers.
@@ -58,16 +57,19 @@ def shown_labels(
         Best first.
     """
     rows = [row for row in rows if row["rank"] >= 1 and row["label"] is not None]
-    denied = {_name(one, vocabulary).casefold() for one in user_not_labels}
-    own = [_users(one, rows, vocabulary) for one in dict.fromkeys(user_labels)]
-    known = {one["label"].casefold() for one in own}
+    denied = {folded(_name(one, vocabulary)) for one in user_not_labels}
+    words: dict[str, str] = {}
+    for word in user_labels:
+        words.setdefault(folded(_name(word, vocabulary)), word)
+    own = [_users(word, rows, vocabulary) for word in words.values()]
+    known = {folded(one["label"]) for one in own}
     best: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=_strength, reverse=True):
         rule = _rule(row, thresholds)
-        names = {name.casefold() for name in (row["label"], *(row["ancestors"] or ()))}
-        if rule is None or names & denied or row["label"].casefold() in known:
+        names = {folded(name) for name in (row["label"], *(row["ancestors"] or ()))}
+        if rule is None or names & denied or folded(row["label"]) in known:
             continue
-        shown = best.setdefault(row["label"].casefold(), _shown(row, rule))
+        shown = best.setdefault(folded(row["label"]), _shown(row, rule))
         shown["times_ms"] = _merged(shown["times_ms"], row)
     found = [*own, *best.values()]
     found = [one for one in found if one["proposer"] == USER or not _is_covered(one, found)]
@@ -127,7 +129,7 @@ def _users(label: str, rows: Sequence[Row], vocabulary: Vocabulary) -> dict[str,
     name = _name(label, vocabulary)
     times_ms: list[int] = []
     for row in rows:
-        if row["label"].casefold() == name.casefold():
+        if folded(row["label"]) == folded(name):
             times_ms = _merged(times_ms, row)
     return {
         "label": name,

@@ -129,6 +129,12 @@ def _differences(
     nothing = Answer(None, "nothing")
     keys = sorted(old.keys() | new.keys())
     pairs = [(key, old.get(key, nothing), new.get(key, nothing)) for key in keys]
+    answered = {key[0] for key, was, now in pairs if (was.value, now.value) != (None, None)}
+    pairs = [  # that nobody was asked counts only where nobody ever was
+        (key, was, now)
+        for key, was, now in pairs
+        if key[1] or (was.value, now.value) != (None, None) or key[0] not in answered
+    ]
     found: dict[str, list[Item]] = {"changed": [], "gained": [], "lost": []}
     for (media_id, subject), was, now in pairs:
         if was.value != now.value:

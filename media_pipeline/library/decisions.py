@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from media_pipeline.errors import CorruptLibraryFile, UsageError
 from media_pipeline.paths import display, fsync_folder, writing
+from media_pipeline.vocabulary.user_terms import UNKNOWN, folded
 
 if TYPE_CHECKING:
     from media_pipeline.library.opened import Library
@@ -70,7 +71,7 @@ class Word:
     Attributes:
         decision: `keep`, `junk` or `None`.
         labels: Labels the user gave, in the order they were first given.
-        not_labels: Labels the user took away, as `str.casefold` writes them.
+        not_labels: Labels the user took away, as `folded` compares them.
         forgotten: Whether everything made from it is to be gone.
     """
 
@@ -112,7 +113,7 @@ def parse_mark(text: str) -> tuple[What, str]:
         What is decided, and the label (stripped, in Unicode's composed form, else empty).
 
     Raises:
-        UsageError: It is none of them, or its label is empty, too long or not printable.
+        UsageError: It is none of them, or its label is empty, reserved, too long or not printable.
     """
     what, colon, value = text.partition(":")
     if what not in MARKS or bool(colon) != (what in WITH_VALUE):
@@ -131,6 +132,11 @@ def _label(value: str) -> str:
     label = unicodedata.normalize("NFC", " ".join(value.split()))
     if not label:
         raise UsageError("the label is empty: write its name after the colon, as in label:pug")
+    if folded(label) == UNKNOWN:
+        raise UsageError(
+            f"the label {label!r} is reserved, it is that of pictures that show nothing for sure: "
+            "choose another word"
+        )
     if len(label) > LONGEST_LABEL:
         raise UsageError(
             f"the label {label[:20]!r}... has {len(label)} characters: it takes at most "
@@ -298,10 +304,10 @@ def _hear(said: _Said, entry: Mapping[str, Any]) -> None:
     elif what == "undecided":
         said.decision = None
     elif what == "label":
-        said.labels[label.casefold()] = label
-        said.not_labels.discard(label.casefold())
+        said.labels[folded(label)] = unicodedata.normalize("NFC", label)
+        said.not_labels.discard(folded(label))
     elif what == "not-label":
-        said.not_labels.add(label.casefold())
-        said.labels.pop(label.casefold(), None)
+        said.not_labels.add(folded(label))
+        said.labels.pop(folded(label), None)
     else:
         said.forgotten = what == "forget"

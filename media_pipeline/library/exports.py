@@ -45,7 +45,7 @@ def export(library: Library, kind: ExportFormat, target: Path, *, force: bool = 
     Raises:
         UsageError: The target exists or lies in a root, without `force`.
     """
-    _refuse(library, target, force)
+    refuse_target(library, target, force=force)
     rows = read_catalog(library, QUERY)
     encode = {"csv": _csv, "json": _json, "parquet": _parquet}[kind]
     try:
@@ -57,7 +57,12 @@ def export(library: Library, kind: ExportFormat, target: Path, *, force: bool = 
     return int(rows.num_rows)
 
 
-def _refuse(library: Library, target: Path, force: bool) -> None:
+def refuse_target(library: Library, target: Path, *, force: bool) -> None:
+    """Refuse to write over a file, or among originals, unless forced.
+
+    Raises:
+        UsageError: The target exists or lies in a root, without `force`; or it is a folder.
+    """
     if target.is_dir():
         raise UsageError(
             f"{display(str(target))} is a folder: name a file, as in {display(str(target))}/export"

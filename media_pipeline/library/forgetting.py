@@ -76,6 +76,10 @@ def forget(library: Library, media_id: str) -> Forgotten:
     _remove_reports(library, media_id, gone)
     with library.locked("catalog"):
         _remove_catalog(library, gone)
+    with library.ledger.transaction():
+        for stage in library.stages:
+            if not stage.per_batch:
+                library.ledger.add_orders(stage.name, [WHOLE], "input")
     return gone
 
 

@@ -22,17 +22,21 @@ from media_pipeline.judging.junk_thresholds import load_junk_thresholds
 from media_pipeline.judging.labelling import SURE_SHARES
 from media_pipeline.judging.thresholds import load_thresholds
 from media_pipeline.library.decisions import Decisions, read_decisions, stamp_of
+from media_pipeline.library.making import check_name, make, refuse_to_make
 from media_pipeline.library.restoring import config_from_ledger, open_ledger
 from media_pipeline.models.cards import ModelCard, Task, cards_in_use, load_cards
 from media_pipeline.models.store import fingerprint
-from media_pipeline.paths import MARKER, Layout, display, write_atomically, writing
+from media_pipeline.paths import MARKER, Layout, display, writing
 from media_pipeline.recipes import Stage
 from media_pipeline.scan.ledger import Ledger
 from media_pipeline.scan.scanner import LISTED
 from media_pipeline.settings import LibraryConfig, Root, read_config, read_settings, write_config
 from media_pipeline.tables import TableStore
-from media_pipeline.vocabulary import load_vocabulary
+from media_pipeline.vocabulary import Vocabulary, load_vocabulary
 from media_pipeline.vocabulary.prompts import PROMPTS_VERSION
+
+CHOSEN = ("profile", "models", "thresholds", "junk_thresholds")
+"""What a person chooses in `library.toml` that changes recipes."""
 
 LOW_DISK_BYTES = 64 << 20
 """Less free space than this and no work is started."""
@@ -94,6 +98,16 @@ class Library:
             self._decisions = read_decisions(self.layout.decisions)
         return self._decisions
 
+    def fresh(self) -> Library:
+        """The same library as its configuration, cards and vocabulary are now, to be closed."""
+        return _with_captions(Library(self.layout, read_config(self.layout), self.stages))
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nobody chose other models or thresholds since it was opened."""
+        now = read_config(self.layout)
+        return all(getattr(now, name) == getattr(self.config, name) for name in CHOSEN)
+
     @property
     def models(self) -> Path:
         """The folder of model files."""
@@ -110,6 +124,14 @@ class Library:
         return self.cards.get(cast(Task, stage.task))
 
     @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What pictures are asked for, as of when it was first needed.
+
+        One for the recipes and the tables made under them: the user's file may change meanwhile.
+        """
+        return load_vocabulary(self.layout.vocabulary)
+
+    @cached_property
     def recipes(self) -> dict[str, str]:
         """The recipe every stage is wanted under."""
         return recipe_book.recipes(self.stages, self._ingredients())
@@ -121,7 +143,7 @@ class Library:
             for one in self.stages
             if (card := self.card_of(one)) is not None
         }
-        vocabulary = load_vocabulary(self.layout.vocabulary).checksum
+        vocabulary = self.vocabulary.checksum
         if "embedder" in self.cards or "classifier" in self.cards:
             made_with["labels"] = [vocabulary, PROMPTS_VERSION, list(SURE_SHARES)]
         thresholds = load_thresholds(self.config.thresholds)
@@ -304,52 +326,15 @@ def create_library(folder: Path) -> Library:
     """
     layout = Layout(folder.absolute())
     if not layout.marker.exists():
-        _check_name(layout.root)
-        _refuse_to_make(layout.root)
-        _make(layout)
+        check_name(layout.root)
+        refuse_to_make(layout.root)
+        make(layout)
     if not os.access(layout.root, os.W_OK):
         raise LibraryNotWritable(
             f"cannot write to the library {layout.root}: make it writable for this user or choose "
             "another folder with --library"
         )
     return open_library(folder)
-
-
-def _check_name(folder: Path) -> None:
-    """Refuse a place that Dagster's and DuckDB's databases cannot be opened at.
-
-    Dagster makes a URL of it, in which `%41` is read as `A` and `?` ends the path; DuckDB takes
-    UTF-8.
-    """
-    if any(sign in "%?" or "\ud800" <= sign <= "\udfff" for sign in str(folder)):
-        raise LibraryError(
-            f"no library can be kept at {display(str(folder))}: its path must be UTF-8 without % "
-            "and ?; choose another folder with --library"
-        )
-
-
-def _refuse_to_make(folder: Path) -> None:
-    """Refuse what can become no library: a file, a place below a file, a folder of other things."""
-    above = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
-    if not above.is_dir():
-        raise LibraryError(
-            f"{display(str(above))} is not a folder, so no library can be made at "
-            f"{display(str(folder))}: choose a new or empty folder with --library"
-        )
-    with writing(folder):
-        if above == folder and any(folder.iterdir()):
-            raise LibraryError(
-                f"{display(str(folder))} is not empty and not a library: choose a new or empty "
-                "folder with --library; nothing was changed"
-            )
-
-
-def _make(layout: Layout) -> None:
-    with writing(layout.root):
-        layout.root.mkdir(parents=True, exist_ok=True)
-        # The marker goes first: with it, whatever else is missing is made when it is missed.
-        write_atomically(layout.marker, b"media-pipeline keeps a library here\n")
-        write_config(layout, LibraryConfig())
 
 
 def open_library(folder: Path) -> Library:
@@ -362,7 +347,7 @@ def open_library(folder: Path) -> Library:
         UsageError: It names a threshold set that does not exist.
     """
     layout = Layout(folder.absolute())
-    _check_name(layout.root)
+    check_name(layout.root)
     if not layout.marker.exists():
         raise LibraryError(
             f"no library at {layout.root}: make one with `media-pipeline run FOLDER --library "
@@ -372,8 +357,13 @@ def open_library(folder: Path) -> Library:
         write_config(layout, config_from_ledger(layout))
     config = read_config(layout)
     load_thresholds(config.thresholds)  # a mistake there shows now, not half-way through
-    library = Library(layout, config)
+    return _with_captions(Library(layout, config))
+
+
+def _with_captions(library: Library) -> Library:
+    """The same library, its stage `captions` reading what its captioner needs."""
     captioner = library.cards.get("captioner")  # a mistake in a card shows now, too
-    if captioner is not None and captioner.loader != "composed":
-        library.stages = recipe_book.stages_with(captions_from=("thumbnails",))
+    is_composed = captioner is None or captioner.loader == "composed"
+    inputs = recipe_book.COMPOSED_FROM if is_composed else ("thumbnails",)
+    library.stages = recipe_book.with_captions_from(library.stages, inputs)
     return library

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+from media_pipeline.errors import MissingWeights
 from media_pipeline.library.opened import Library
 from media_pipeline.library.plan import (
     Plan,
@@ -12,11 +14,37 @@ from media_pipeline.library.plan import (
     stale_tables,
     switch_recipes,
 )
-from media_pipeline.models.store import state
+from media_pipeline.models.cards import ModelCard
+from media_pipeline.models.store import require, state
 from media_pipeline.tables import WHOLE
 
 READY = ("built in", "fetched", "unpinned")
 """States of a model that can run."""
+
+
+def require_all(cards: Iterable[ModelCard], models: Path) -> None:
+    """Look whether the files of models are there.
+
+    Raises:
+        MissingWeights: Some are not; the message names all and how to get them.
+        DamagedWeights: The files of one are not what they should be.
+    """
+    missing: list[tuple[str, MissingWeights]] = []
+    for card in cards:
+        if card.needs_files:
+            try:
+                require(card, models)
+            except MissingWeights as error:
+                missing.append((card.id, error))
+    if len(missing) == 1:
+        raise MissingWeights(f"{missing[0][1]}; `media-pipeline profile NAME` chooses others")
+    if missing:
+        ids = " ".join(name for name, _ in missing)
+        raise MissingWeights(
+            f"the files of {len(missing)} models are not in {models}: fetch them with "
+            f"`media-pipeline models fetch {ids}`, or choose other models with `media-pipeline "
+            "profile NAME`"
+        )
 
 
 def consequences(library: Library) -> Iterator[str]:
@@ -60,8 +88,11 @@ def _what_is_stale(library: Library, stale: dict[str, list[str]]) -> Iterator[st
     yield f"stale, with the number of batches: {parts}"
     seconds = estimate_s(library, Plan(due=stale))
     new = [name for name in stale if seconds_per_row(library, name) is None]
-    about = f"about {seconds:,.0f} s, by what it took before" if seconds else "time not known yet"
-    yield about + (f"; not counted, for want of experience: {', '.join(new)}" if new else "")
+    about = f"about {seconds:,.0f} s, by what it took before"
+    if new:
+        unknown = f"how long {', '.join(new)} will take is not known yet"
+        about = f"{about}; {unknown}" if seconds >= 1 else unknown
+    yield about
     yield (
         "make it with `media-pipeline backfill-stale`; until it is complete the old tables are "
         "served. `media-pipeline models diff STAGE --sample 50` shows what would change"

@@ -109,7 +109,7 @@ def read_status(library: Library) -> Status:
         tags=_most_first(tag for v in verdicts for tag in v["tags"] or ()),
         seen=_most_first(seen["kind"] for v in verdicts for seen in v["seen"] or ()),
         labels=_most_first(v["label"] for v in verdicts),
-        junk=_most_first(v["junk_kind"] for v in verdicts if v["is_junk"]),
+        junk=_most_first(v["junk_kind"] or "by your word" for v in verdicts if v["is_junk"]),
         groups=_groups(library),
         offline_roots={r: why for r, _, why in library.ledger.roots() if why},
     )

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from media_pipeline.library.catalog import read_catalog
 from media_pipeline.library.doctor import Finding
 from media_pipeline.library.opened import Library
 from media_pipeline.library.status import Status
@@ -26,6 +27,19 @@ ONLY_IN_JSON = ("signature", "phash_variants", "thumbhash", "relative_path", "ve
 """Values for machines, left to `explain --json`."""
 
 LABELS_SHOWN = 10
+
+EXAMPLES = """
+    WITH shown AS (
+        SELECT f.name, c.caption, v.seen, v.is_junk, v.junk_kind, v.junk_evidence, v.protections,
+            coalesce(v.junk_kind, v.seen[1].kind, 'nothing') AS sort,
+            row_number() OVER (PARTITION BY sort ORDER BY f.root_id, f.relative_path) AS place
+        FROM verdicts v
+        JOIN files f USING (media_id)
+        LEFT JOIN captions c ON c.media_id = v.media_id AND c.frame = 0
+        WHERE v.is_junk IS NOT NULL)
+    SELECT * EXCLUDE (sort, place) FROM shown WHERE place = 1 ORDER BY is_junk, sort
+"""
+"""One content of every kind of junk and of everything that is seen, and one of neither."""
 
 STATE_STYLES = {"ok": "green", "degraded": "yellow", "failed": "red", "skipped": "dim"}
 
@@ -94,6 +108,35 @@ def _reasons(status: Status) -> Table:
     return table
 
 
+def pictures_view(library: Library) -> RenderableType:
+    """Some contents with what is known of them: who is seen, the caption, junk and why."""
+    table = Table(title="what is in the pictures, for example", title_justify="left")
+    for name in ("file", "seen", "caption", "junk"):
+        table.add_column(name)
+    for row in read_catalog(library, EXAMPLES).to_pylist():
+        junk = _junk(row)
+        table.add_row(*map(Text, (row["name"], _seen(row), row["caption"] or "", junk)))
+    return table
+
+
+def _seen(row: dict[str, Any]) -> str:
+    if row["seen"] is None:
+        return "not evaluated"
+    return ", ".join(f"{one['count']} {one['kind']}" for one in row["seen"]) or "nobody found"
+
+
+def _junk(row: dict[str, Any]) -> str:
+    """The flag that fired highest with its numbers, and what stands against it."""
+    names = (one["protection"] for one in row["protections"] or ())
+    protected = ", ".join(dict.fromkeys(names))
+    fired = [one for one in row["junk_evidence"] or () if one["flag"] == row["junk_kind"]]
+    if not fired:
+        return f"no; protected by {protected}" if protected else "no"
+    (one,) = fired
+    verdict = "" if row["is_junk"] else f", but protected by {protected}"
+    return f"{one['flag']} {one['score']:.2f} >= {one['threshold']:.2f}{verdict}"
+
+
 def explain_view(answer: dict[str, Any]) -> RenderableType:
     """Everything about a file as a tree."""
     known = answer["media_id"] is not None
@@ -115,8 +158,8 @@ def _add_made_with(tree: Tree, made_with: dict[str, Any]) -> None:
     for stage, facts in made_with.items():
         stale = facts["active_recipe"] not in (None, facts["wanted_recipe"])
         text = f"{stage} version {facts['version']} recipe {facts['active_recipe']}"
-        text += f" by {facts['model']}" if facts["model"] else ""
-        made.add(Text(text + (f" (stale, wanted {facts['wanted_recipe']})" if stale else "")))
+        by = f" by {facts['model']}" if facts["model"] else ""
+        made.add(Text(text + (f" (stale, wanted {facts['wanted_recipe']}{by})" if stale else by)))
 
 
 def _add_row(branch: Tree, row: dict[str, Any], number: int, count: int) -> None:
@@ -164,13 +207,16 @@ def doctor_view(findings: list[Finding]) -> RenderableType:
 
 
 def next_steps(library: Library, originals: Path) -> RenderableType:
-    """The three next things to type."""
+    """The next things to type."""
     folder = shlex.quote(os.path.relpath(library.layout.root))
     photo = next((p for p in sorted(originals.rglob("*blur*")) if p.is_file()), originals)
     program = ".venv/bin/media-pipeline"
     return Group(
-        Text("\nthree things to type next:"),
+        Text("\nfour things to type next:"),
         Text(f"  {program} explain {shlex.quote(str(photo))} --library {folder}"),
-        Text(f"  {program} export csv demo.csv --library {folder}"),
+        Text(f"  {program} mark {shlex.quote(str(photo))} keep --library {folder}"),
+        Text(
+            f"  {program} export csv {os.path.dirname(folder) or '.'}/photos.csv --library {folder}"
+        ),
         Text(f"  make dev MEDIA_LIBRARY={folder}"),
     )

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from media_pipeline.errors import UsageError
 
@@ -24,6 +32,40 @@ Loader = Literal[
     "timm", "vit", "siglip2", "clip", "rt_detr_v2", "blip", "florence2", "cascades", "composed"
 ]
 """Which module of `models.loaders` loads it; the last two need no files."""
+
+TASKS_OF_LOADER: Mapping[Loader, tuple[Task, ...]] = {
+    "timm": ("classifier",),
+    "vit": ("classifier", "safety"),
+    "siglip2": ("embedder",),
+    "clip": ("embedder",),
+    "rt_detr_v2": ("detector",),
+    "blip": ("captioner",),
+    "florence2": ("captioner",),
+    "cascades": ("detector",),
+    "composed": ("captioner",),
+}
+"""What the models that a loader builds can answer."""
+
+WITHOUT_FILES: tuple[Loader, ...] = ("cascades", "composed")
+
+OF_SESSIONS = ("precision", "compile")
+"""Parameters for every model that runs in a session (`qualifying.open_session`)."""
+
+PARAMETERS_OF_LOADER: Mapping[Loader, tuple[str, ...]] = {
+    "timm": OF_SESSIONS,
+    "vit": ("nsfw_label", *OF_SESSIONS),
+    "siglip2": OF_SESSIONS,
+    "clip": OF_SESSIONS,
+    "rt_detr_v2": ("score_threshold", "kinds", *OF_SESSIONS),
+    "blip": ("max_new_tokens", "num_beams"),
+    "florence2": ("max_new_tokens", "num_beams", "prompt"),
+    "cascades": ("long_side_px", "body_weight", "face", "cat"),
+    "composed": (),
+}
+"""What a card may say under [parameters]; another name would be ignored in silence."""
+
+RESERVED_IDS = ("cards", "texts")
+"""Folders of the models folder that are no model's."""
 
 SHIPPED = Path(__file__).with_name("cards")
 """Our cards; the file is called like the card."""
@@ -40,6 +82,9 @@ DECIDES_NOTHING = {
 """Fields that change no output, so they are no part of the recipe."""
 
 
+Spread = Annotated[float, Field(gt=0)]
+
+
 class Preprocessing(BaseModel):
     """How the pixels of a picture become the model's input.
 
@@ -47,7 +92,7 @@ class Preprocessing(BaseModel):
     the input, scaled to [0, 1] and normalised per channel: (x - mean) / std.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     height_px: int = Field(ge=1, description="Height of the input.")
     width_px: int = Field(ge=1, description="Width of the input.")
@@ -58,13 +103,13 @@ class Preprocessing(BaseModel):
     crop_fraction: float = Field(1.0, gt=0, le=1, description="Of timm's crop_pct; 1 elsewhere.")
     interpolation: Literal["bilinear", "bicubic"] = Field(description="As Pillow does it.")
     mean: tuple[float, float, float] = Field(description="Per channel, of values in [0, 1].")
-    std: tuple[float, float, float] = Field(description="Per channel, of values in [0, 1].")
+    std: tuple[Spread, Spread, Spread] = Field(description="Per channel, of values in [0, 1].")
 
 
 class Calibration(BaseModel):
     """Platt scaling (Platt 1999): probability = 1 / (1 + exp(-(slope * score + offset)))."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     slope: float = Field(description="Of the score.")
     offset: float = Field(description="Added to slope * score.")
@@ -73,7 +118,7 @@ class Calibration(BaseModel):
 class ModelCard(BaseModel):
     """One model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="Name of the card and its file.")
     title: str = Field(description="For people.")
@@ -106,6 +151,30 @@ class ModelCard(BaseModel):
     memory_mb: float = Field(0.0, ge=0, description="While it runs on one picture, about.")
     note: str = Field("", description="What a user should know.")
 
+    @field_validator("id")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name in RESERVED_IDS:
+            raise ValueError("the models folder uses this name for something else")
+        return name
+
+    @field_validator("parameters")
+    @classmethod
+    def _is_finite(cls, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        odd = next(_not_finite(parameters), None)
+        if odd is not None:
+            raise ValueError(f"{odd} is no finite number")
+        return parameters
+
+    @model_validator(mode="after")
+    def _fits_its_loader(self) -> ModelCard:
+        tasks = TASKS_OF_LOADER[self.loader]
+        if self.task not in tasks:
+            raise ValueError(
+                f"the loader {self.loader!r} makes no {self.task}: its task is {' or '.join(tasks)}"
+            )
+        return self
+
     @property
     def needs_files(self) -> bool:
         """Whether anything must be fetched."""
@@ -118,8 +187,6 @@ class ModelCard(BaseModel):
 
     def probability(self, score: float, kind: str = "any") -> float | None:
         """The calibrated probability of a score, `None` without calibration."""
-        import math
-
         fit = self.calibration.get(kind) or self.calibration.get("any")
         if fit is None:
             return None
@@ -164,22 +231,60 @@ def read_card(path: Path) -> ModelCard:
     """Read one card.
 
     Raises:
-        UsageError: It is not what a card must be.
+        UsageError: It cannot be read, or is not what a card must be.
     """
     try:
         card = ModelCard.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror}): make it a readable file, or remove it"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML ({error}): correct it or remove it") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UsageError(
-            f"{path}: {where or 'the file'} is {first['input']!r}: {first['msg']}; see the cards "
-            f"in {SHIPPED} for examples"
-        ) from error
+        raise UsageError(f"{path}: {_told(error)}; see the cards in {SHIPPED}") from error
     if card.id != path.stem:
         raise UsageError(f"{path} has the id {card.id!r}: call the file {card.id}.toml")
+    lack = next(_lacks(card), None)
+    if lack is not None:
+        raise UsageError(f"{path}: {lack}; see the cards in {SHIPPED}")
     return card
+
+
+def _told(error: ValidationError) -> str:
+    """The first problem of a card in one line."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if not where:  # of the card as a whole; its input would be all of it
+        return str(first["msg"])
+    return f"{where} is {first['input']!r}: {first['msg']}"
+
+
+def _lacks(card: ModelCard) -> Iterator[str]:
+    """What a card must say because of its loader and task, and does not."""
+    if card.loader not in WITHOUT_FILES:
+        if not card.repository:
+            yield f"the loader {card.loader!r} needs `repository`, owner/name on the model hub"
+        if card.preprocessing is None:
+            yield f"the loader {card.loader!r} needs a table [preprocessing]"
+    known = PARAMETERS_OF_LOADER[card.loader]
+    for name in sorted(set(card.parameters) - set(known)):
+        yield (
+            f"the loader {card.loader!r} knows no parameters.{name}: it takes "
+            f"{', '.join(known) or 'none'}"
+        )
+    wanted = {"safety": "nsfw_label", "captioner": "max_new_tokens"}.get(card.task)
+    if wanted in known and wanted not in card.parameters:
+        yield f"the task {card.task} by the loader {card.loader!r} needs parameters.{wanted}"
+
+
+def _not_finite(value: object) -> Iterator[float]:
+    """Every NaN and infinity inside a value of a TOML file."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _not_finite(part)
 
 
 def cards_in_use(

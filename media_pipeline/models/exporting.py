@@ -4,7 +4,8 @@
                                                 free, or fixed to 1 where that could not be had
     <models>/<card id>/exports/export.json      from which weights and card, and how exact it is
 
-An export whose weights or card have changed since is made again.
+An export is made again when the weights or the size of the input changed, or when this program
+writes exports differently; what a card says about thresholds or calibration is no part of it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from typing import Any
 from media_pipeline.errors import MissingWeights, ModelError, UsageError
 from media_pipeline.models.cards import ModelCard
 from media_pipeline.models.onnx_files import difference_from_torch, write_onnx
-from media_pipeline.models.store import fingerprint, require
+from media_pipeline.models.store import require, weights_of
 from media_pipeline.paths import write_atomically
+
+EXPORT_VERSION = 1
+"""Counted up with every change of `build_module` or `write_onnx` that changes what is written."""
 
 EXPORTS, MODEL, FACTS, LOCK = "exports", "model.onnx", "export.json", ".lock"
 
@@ -64,7 +68,7 @@ def torch_wanted(card: ModelCard, what: str) -> Iterator[None]:
             raise
         raise MissingWeights(
             f"{card.id!r} {what} needs {error.name}, which is not installed: install the extra "
-            "`models` (pip install 'media-pipeline[models]')"
+            "`models` (`make models`)"
         ) from error
 
 
@@ -73,10 +77,21 @@ def current_export(card: ModelCard, models: Path) -> Path | None:
     folder = models / card.id / EXPORTS
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        is_current = facts["fingerprint"] == fingerprint(card, models)
+        is_current = facts["made_from"] == _made_from(card, models)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return folder / MODEL if is_current and (folder / MODEL).is_file() else None
+
+
+def _made_from(card: ModelCard, models: Path) -> dict[str, Any]:
+    """Everything that decides what an export holds: a JSON value."""
+    how = card.preprocessing
+    return {
+        "version": EXPORT_VERSION,
+        "loader": card.loader,
+        "input": [how.height_px, how.width_px] if how is not None else None,
+        "weights": weights_of(card, models),
+    }
 
 
 def require_export(card: ModelCard, models: Path, report: Report = lambda text: None) -> Path:
@@ -125,7 +140,7 @@ def export(card: ModelCard, models: Path, report: Report = lambda text: None) ->
             "take pictures of one size"
         )
     folder = require(card, models)
-    made_from = fingerprint(card, models)
+    made_from = _made_from(card, models)
     before = _stamp(folder)
     with _alone(folder / EXPORTS, card):
         found = current_export(card, models)
@@ -178,7 +193,7 @@ def _export(card: ModelCard, folder: Path, made_from: Any, report: Report) -> Pa
         finally:
             temporary.unlink(missing_ok=True)
         facts = {
-            "fingerprint": made_from,
+            "made_from": made_from,
             "batch": batch,
             "largest_difference": difference,
             "torch": torch.__version__,

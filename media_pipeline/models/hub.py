@@ -126,7 +126,7 @@ def _library() -> Any:
     except ImportError as error:
         raise UsageError(
             "fetching models needs the package huggingface_hub, which is not installed: "
-            "`pip install 'media-pipeline[models]'`"
+            "`make models` in the checkout, or `pip install 'media-pipeline[models]'`"
         ) from error
     return huggingface_hub
 

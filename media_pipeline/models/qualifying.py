@@ -40,6 +40,7 @@ from media_pipeline.models.sessions import (
     TorchSession,
 )
 from media_pipeline.models.store import fingerprint, require
+from media_pipeline.models.torch_failures import first_line
 from media_pipeline.paths import write_atomically
 
 Runtime = Literal["onnxruntime", "openvino", "openvino-bf16", "torch-float32", "torch-bf16"]
@@ -226,7 +227,7 @@ def _measured(
         session = open_session(runtime, card, models)
         model = loader_of(card).adapter(card, require(card, models), session)
         answers, speed = _timed(model, pictures)
-    except ModelError as error:
+    except (ModelError, RuntimeError) as error:  # RuntimeError: what runtimes raise on their own
         if not expected:
             raise
         return Candidate(runtime, None, None, _why(error))
@@ -235,11 +236,11 @@ def _measured(
     return Candidate(runtime, share_alike(card.task, answers, expected), speed)
 
 
-def _why(error: ModelError) -> str:
+def _why(error: ModelError | RuntimeError) -> str:
     cause = error.__cause__
     if isinstance(error, MissingWeights) and isinstance(cause, ImportError):
         return f"{cause.name} is not installed"
-    return str(error)
+    return str(error) if isinstance(error, ModelError) else first_line(error)
 
 
 def _timed(model: VisionModel[Any], pictures: Sequence[Pixels]) -> tuple[list[Any], float]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from media_pipeline.errors import DamagedWeights, MissingWeights, ModelError, OutOfDeviceMemory
 from media_pipeline.imaging.worker import memory_exhausted
+from media_pipeline.models.torch_failures import first_line, free_unused, kind_of
 
 if TYPE_CHECKING:
     import torch
@@ -277,21 +278,16 @@ class TorchSession:
             problem = self._meaning(error)
             if problem is None:
                 raise
-        if self._is_cuda and isinstance(problem, OutOfDeviceMemory):
-            self._torch.cuda.empty_cache()
+        free_unused(self._device.type, problem)
         raise problem
 
     def _meaning(self, error: RuntimeError) -> ModelError | None:
         """What an error of torch means, `None` for one of the program."""
-        torch = self._torch
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        if isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in said:
+        said = first_line(error)
+        kind = kind_of(error, "cuda" if self._is_cuda else "cpu")
+        if kind is OutOfDeviceMemory:
             return OutOfDeviceMemory(f"the memory of {self._device} is full: {said}")
-        if not self._is_cuda:
-            is_full = memory_exhausted(error) or "not enough memory" in said
-            return OutOfDeviceMemory(f"no memory is left: {said}") if is_full else None
-        accelerator_error = getattr(torch, "AcceleratorError", ())  # torch 2.8 has it
-        if isinstance(error, accelerator_error) or _is_of_cuda(said):
+        if kind is not None:
             return ModelError(GPU_FAILED.format(error=said))
         if self._is_compiled and type(error).__module__.startswith("torch._"):
             return ModelError(
@@ -332,10 +328,6 @@ class _Lane:
         return host.to(self._device, non_blocking=True).to(
             dtype=dtype, memory_format=self._torch.channels_last
         )
-
-
-def _is_of_cuda(said: str) -> bool:
-    return any(word in said for word in ("CUDA", "cuDNN", "CUDNN", "CUBLAS", "cuBLAS", "NCCL"))
 
 
 def _require_file(path: Path) -> None:

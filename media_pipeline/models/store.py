@@ -1,8 +1,6 @@
-"""The files of models: where they lie, what they are pinned to, fetching and checking them.
+"""The files of models: fetching, pinning and checking them.
 
-    <models>/<card id>/               the files as fetched: safetensors, configurations, tokenizers
-    <models>/<card id>/pins.json      the commit they came from, SHA-256 and size of each
-    <models>/<card id>/exports/       what we made of them for CPU
+    <models>/<card id>/               the files of a model, see `pins`
     <models>/.<card id>.partial/      what an interrupted fetch had finished; never read by a model
 
 A folder gets its name only when everything in it was checked, so nothing half-written is ever used.
@@ -12,15 +10,12 @@ A fetch of a model that is pinned already must give the same bytes, unless an up
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from media_pipeline.errors import (
@@ -32,13 +27,26 @@ from media_pipeline.errors import (
 )
 from media_pipeline.models import hub
 from media_pipeline.models.cards import ModelCard
+from media_pipeline.models.hashes import file_sha256, sha256_of
 from media_pipeline.models.hub import HubFiles, Report
-from media_pipeline.paths import write_atomically, writing
-
-PINS = "pins.json"
-EXPORTS = "exports"
-OURS = (PINS, EXPORTS)
-"""What lies in a model's folder and was not fetched."""
+from media_pipeline.models.pins import (
+    CACHE,
+    Pin,
+    Pins,
+    again,
+    files_below,
+    is_named,
+    model_files,
+    model_folder,
+    read_pins,
+)
+from media_pipeline.models.replacing import (
+    finish,
+    partial_folder,
+    put_in_place,
+    refuse_to_delete,
+)
+from media_pipeline.paths import writing
 
 SAFE_ENDINGS = (".safetensors", ".json", ".txt", ".model")
 """Files that hold numbers and text. Pickles (*.bin, *.pt, *.pkl) can run code and never come in."""
@@ -47,62 +55,39 @@ SPARE_BYTES = 64 << 20
 """Free space that a fetch leaves."""
 
 
-@dataclass(frozen=True)
-class Pin:
-    """What one file was when it was fetched."""
-
-    sha256: str
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Pins:
-    """What a model's folder was when it was fetched.
-
-    Attributes:
-        repository: On the hub, `owner/name`.
-        asked: The revision its card asked for then: a branch or a commit.
-        revision: The commit that was, 40 hex digits.
-        files: Name to what it was.
-    """
-
-    repository: str
-    asked: str
-    revision: str
-    files: Mapping[str, Pin]
-
-
-def model_folder(card: ModelCard, models: Path) -> Path:
-    """Where the files of a model lie, whether they are there or not."""
-    return models / card.id
-
-
 def require(card: ModelCard, models: Path) -> Path:
-    """The folder of a model whose files are all there; their bytes are checked by `verify` only.
+    """The folder of a model whose files are all there, byte for byte what pins and card say.
+
+    Bytes are hashed at the first look and after a change of size, time or inode; `verify` hashes
+    them whatever these say.
 
     Raises:
         MissingWeights: It was not fetched, or its card asks for another revision by now.
-        DamagedWeights: A file is gone, or of another size than it was.
+        DamagedWeights: A file is gone, or is not what it was.
     """
     folder = model_folder(card, models)
-    missing = [pattern for pattern in card.files if not _has(folder, pattern)]
-    if missing:
-        raise MissingWeights(
-            f"no weights for {card.id!r}: {folder} holds no {missing[0]}; run `media-pipeline "
-            f"models fetch {card.id}`, or copy the folder from a machine where that was run"
-        )
-    pins = read_pins(card, models)
-    if pins is None:
-        return folder
-    if not _is_of(card, pins):
+    names = model_files(folder)
+    for pattern in card.files:
+        if not any(fnmatch(name, pattern) for name in names):
+            raise MissingWeights(
+                f"no weights for {card.id!r}: {folder} holds no {pattern}; run `media-pipeline "
+                f"models fetch {card.id}`, or copy the folder from a machine where that was run"
+            )
+    pins = read_pins(card, folder)
+    if pins is not None and not pins.are_of(card):
         raise MissingWeights(
             f"the weights in {folder} are {pins.repository} at {pins.asked}, its card asks for "
             f"{card.repository} at {card.revision}: run `media-pipeline models fetch {card.id} "
             "--update`"
         )
-    problems = list(_size_problems(folder, pins))
-    if problems:
-        raise DamagedWeights(f"{folder}: {problems[0]}; {_again(card)}")
+    problem = next(_size_problems(folder, pins), None) if pins is not None else None
+    if problem is not None:
+        raise DamagedWeights(f"{folder}: {problem}; {again(card)}")
+    named = [*card.sha256, *(pins.files if pins is not None else ())]
+    found = sha256_of(folder, sorted({name for name in named if name in names}))
+    problem = next(_hash_problems(folder, pins, card, found), None)
+    if problem is not None:
+        raise DamagedWeights(problem)
     return folder
 
 
@@ -111,8 +96,8 @@ def state(card: ModelCard, models: Path) -> str:
     if not card.needs_files:
         return "built in"
     try:
-        pins = read_pins(card, models)
-        if pins is not None and not _is_of(card, pins):
+        pins = read_pins(card, model_folder(card, models))
+        if pins is not None and not pins.are_of(card):
             return "outdated"
         require(card, models)
         return "unpinned" if pins is None else "fetched"
@@ -125,36 +110,29 @@ def state(card: ModelCard, models: Path) -> str:
 def fingerprint(card: ModelCard, models: Path) -> Any:
     """A JSON value that changes with everything that changes what a model says.
 
-    It reads one small file. Of a folder without pins only names and sizes are known.
+    Raises:
+        DamagedWeights: `pins.json`, or a file without pins, cannot be read.
     """
-    pins = read_pins(card, models) if card.needs_files else None
-    if pins is not None and _is_of(card, pins):
-        files: dict[str, Any] = {name: pin.sha256 for name, pin in pins.files.items()}
-        return {"card": card.decides, "revision": pins.revision, "files": files}
-    folder = model_folder(card, models)
-    sizes = {
-        name: (folder / name).stat().st_size
-        for name in _fetched_names(folder)
-        if pins is None and any(fnmatch(name, pattern) for pattern in card.files)
-    }
-    return {"card": card.decides, "revision": None, "files": sizes}
+    return {"card": card.decides, **weights_of(card, models)}
 
 
-def read_pins(card: ModelCard, models: Path) -> Pins | None:
-    """What the files of a model were when they were fetched, `None` where nothing is pinned.
+def weights_of(card: ModelCard, models: Path) -> dict[str, Any]:
+    """The part of the fingerprint that is about the files: a JSON value.
+
+    Of a pinned folder it reads one small file; the files of another are hashed, see `hashes`.
 
     Raises:
-        DamagedWeights: `pins.json` cannot be read.
+        DamagedWeights: `pins.json`, or a file without pins, cannot be read.
     """
-    path = model_folder(card, models) / PINS
-    try:
-        raw = json.loads(path.read_bytes())
-        files = {str(name): Pin(**pin) for name, pin in raw.pop("files").items()}
-        return Pins(**raw, files=files)
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DamagedWeights(f"{path} cannot be read ({error}); {_again(card)}") from error
+    folder = model_folder(card, models)
+    pins = read_pins(card, folder) if card.needs_files else None
+    if pins is not None and pins.are_of(card):
+        files = {name: pin.sha256 for name, pin in pins.files.items()}
+        return {"revision": pins.revision, "files": files}
+    names: list[str] = []
+    if card.needs_files and pins is None:
+        names = [one for one in model_files(folder) if not card.files or is_named(card, one)]
+    return {"revision": None, "files": sha256_of(folder, names)}
 
 
 def fetch(
@@ -181,7 +159,8 @@ def fetch(
         MissingWeights: The hub cannot be reached or has no such model.
         DamagedWeights: What came is not what was promised or pinned; what was here is kept.
         DiskFull: Too little space for it.
-        UsageError: The card asks for files that can run code.
+        UsageError: The card asks for files that can run code, its folder holds files of the
+            user's, or it is pinned to another revision than the card asks for.
         LibraryBusy: Another command fetches it.
     """
     if not card.needs_files:
@@ -190,16 +169,19 @@ def fetch(
     with writing(models):
         models.mkdir(parents=True, exist_ok=True)
     with _alone(card, models):
+        with writing(models):
+            finish(card, models)
         known = _pins_to_keep(card, models, update)
         if known is not None and not verify(card, models):
             return known
+        refuse_to_delete(card, models)
         wanted = hub.look_up(card, known.revision if known else card.revision, endpoint)
         _check_space(card, models, wanted)
-        partial = models / f".{card.id}.partial"
+        partial = partial_folder(card, models)
         with writing(models):
             hub.bring(card, wanted, partial, report or _nobody, endpoint)
             pins = _check_and_pin(card, partial, wanted, known)
-            _put_in_place(card, models, partial, pins)
+            put_in_place(card, models, partial, pins)
         return pins
 
 
@@ -213,13 +195,14 @@ def verify(card: ModelCard, models: Path) -> list[str]:
         return []
     folder = model_folder(card, models)
     try:
-        pins = read_pins(card, models)
+        pins = read_pins(card, folder)
         require(card, models)
     except (MissingWeights, DamagedWeights) as error:
         return [str(error)]
     if pins is None:
-        return [f"{folder} is unpinned: nobody knows what its files should be; {_again(card)}"]
-    return [*_hash_problems(folder, pins, card), *_strangers(folder, pins)]
+        return [f"{folder} is unpinned: nobody knows what its files should be; {again(card)}"]
+    found = {name: file_sha256(folder / name) for name in pins.files}
+    return [*_hash_problems(folder, pins, card, found), *_strangers(folder, pins)]
 
 
 # -- what fetching is made of --------------------------------------------------------------------
@@ -244,10 +227,10 @@ def _pins_to_keep(card: ModelCard, models: Path, update: bool) -> Pins | None:
     if update:
         return None
     try:
-        pins = read_pins(card, models)
+        pins = read_pins(card, model_folder(card, models))
     except DamagedWeights:
         return None
-    if pins is not None and not _is_of(card, pins):
+    if pins is not None and not pins.are_of(card):
         raise UsageError(
             f"{card.id!r} is pinned to {pins.repository} at {pins.asked}, its card asks for "
             f"{card.repository} at {card.revision}: run `media-pipeline models fetch {card.id} "
@@ -257,13 +240,26 @@ def _pins_to_keep(card: ModelCard, models: Path, update: bool) -> Pins | None:
 
 
 def _check_space(card: ModelCard, models: Path, wanted: HubFiles) -> None:
-    needed = max(int(card.size_mb * 1e6), wanted.size_bytes) + SPARE_BYTES
+    here = _held_bytes(partial_folder(card, models), wanted)
+    needed = max(int(card.size_mb * 1e6), wanted.size_bytes) - here + SPARE_BYTES
     free = shutil.disk_usage(models).free
     if free < needed:
         raise DiskFull(
-            f"{card.id} needs {needed / 1e6:,.0f} MB under {models}, {free / 1e6:,.0f} MB are "
+            f"{card.id} needs {needed / 1e6:,.0f} MB more under {models}, {free / 1e6:,.0f} MB are "
             "free: free some space, or name a models folder elsewhere with MEDIA_MODELS"
         )
+
+
+def _held_bytes(partial: Path, wanted: HubFiles) -> int:
+    """How much of what is wanted an interrupted fetch left, files half here included."""
+    held = 0
+    for name in files_below(partial):
+        size = (partial / name).stat().st_size
+        promised = wanted.files.get(name)
+        is_whole = promised is not None and promised.size_bytes == size
+        if is_whole or (name.startswith(f"{CACHE}/") and name.endswith(".incomplete")):
+            held += size
+    return min(held, wanted.size_bytes)
 
 
 def _check_and_pin(card: ModelCard, folder: Path, wanted: HubFiles, known: Pins | None) -> Pins:
@@ -273,9 +269,9 @@ def _check_and_pin(card: ModelCard, folder: Path, wanted: HubFiles, known: Pins 
         path = folder / name
         if not path.is_file():
             raise MissingWeights(
-                f"{card.id}: {name} did not come, the hub went away; {_again(card)}"
+                f"{card.id}: {name} did not come, the hub went away; {again(card)}"
             )
-        found[name] = Pin(_sha256(path), path.stat().st_size)
+        found[name] = Pin(file_sha256(path), path.stat().st_size)
         expected = {
             "the hub": promised.sha256,
             "the card": card.sha256.get(name),
@@ -286,7 +282,7 @@ def _check_and_pin(card: ModelCard, folder: Path, wanted: HubFiles, known: Pins 
                 path.unlink()  # so that the next try fetches it anew
                 raise DamagedWeights(
                     f"{card.id}: {name} has the SHA-256 {found[name].sha256}, {who} says "
-                    f"{sha256}; nothing was changed. {_again(card)}"
+                    f"{sha256}; nothing was changed. {again(card)}"
                 )
     unknown = sorted(set(card.sha256) - set(found))
     if unknown:
@@ -294,32 +290,6 @@ def _check_and_pin(card: ModelCard, folder: Path, wanted: HubFiles, known: Pins 
             f"{card.id}: its card has a checksum for {unknown[0]}, which is not there"
         )
     return Pins(card.repository, card.revision, wanted.revision, found)
-
-
-def _put_in_place(card: ModelCard, models: Path, partial: Path, pins: Pins) -> None:
-    """Give the finished folder its name; exports stay where the files are what they were."""
-    for name in _fetched_names(partial):
-        if name not in pins.files:  # left by an earlier try at another commit
-            (partial / name).unlink()
-    shutil.rmtree(partial / ".cache", ignore_errors=True)
-    write_atomically(partial / PINS, json.dumps(asdict(pins), indent=1, sort_keys=True).encode())
-    folder = model_folder(card, models)
-    if folder.exists():
-        if _same_files(card, models, pins) and (folder / EXPORTS).exists():
-            os.replace(folder / EXPORTS, partial / EXPORTS)
-        old = models / f".{card.id}.old"
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(folder, old)
-    os.replace(partial, folder)
-    shutil.rmtree(models / f".{card.id}.old", ignore_errors=True)
-
-
-def _same_files(card: ModelCard, models: Path, pins: Pins) -> bool:
-    try:
-        before = read_pins(card, models)
-    except DamagedWeights:
-        return False
-    return before is not None and before.files == pins.files
 
 
 @contextmanager
@@ -340,23 +310,6 @@ def _alone(card: ModelCard, models: Path) -> Iterator[None]:
 # -- what checking is made of --------------------------------------------------------------------
 
 
-def _is_of(card: ModelCard, pins: Pins) -> bool:
-    """Whether pinned files are those that a card asks for."""
-    asked = {pins.asked, pins.revision}
-    return pins.repository == card.repository and card.revision in asked
-
-
-def _has(folder: Path, pattern: str) -> bool:
-    return any(path.is_file() for path in folder.glob(pattern))
-
-
-def _fetched_names(folder: Path) -> list[str]:
-    """The files in a folder that are none of ours, as names in a repository."""
-    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    inside = (PurePosixPath(*name.parts) for name in names)
-    return sorted(str(n) for n in inside if n.parts[0] not in OURS and n.parts[0][0] != ".")
-
-
 def _size_problems(folder: Path, pins: Pins) -> Iterator[str]:
     for name, pin in pins.files.items():
         path = folder / name
@@ -367,23 +320,24 @@ def _size_problems(folder: Path, pins: Pins) -> Iterator[str]:
             yield f"{name} has changed: {size:,} bytes, {pin.size_bytes:,} were fetched"
 
 
-def _hash_problems(folder: Path, pins: Pins, card: ModelCard) -> Iterator[str]:
-    for name, pin in pins.files.items():
-        found = _sha256(folder / name)
-        for expected in {pin.sha256, card.sha256.get(name, pin.sha256).lower()} - {found}:
-            yield f"{folder / name} has SHA-256 {found}, should have {expected}; {_again(card)}"
+def _hash_problems(
+    folder: Path, pins: Pins | None, card: ModelCard, found: Mapping[str, str]
+) -> Iterator[str]:
+    """Files whose bytes are not what the pins or the card say; `found` holds their SHA-256."""
+    pinned = pins.files if pins is not None else {}
+    for name in sorted({*pinned, *card.sha256}):
+        wanted = {pinned[name].sha256} if name in pinned else set()
+        wanted |= {card.sha256[name].lower()} if name in card.sha256 else set()
+        if name not in found:
+            yield f"{folder / name} is missing, the card has a checksum for it; {again(card)}"
+            continue
+        for expected in sorted(wanted - {found[name]}):
+            yield (
+                f"{folder / name} has SHA-256 {found[name]}, should have {expected}; {again(card)}"
+            )
 
 
 def _strangers(folder: Path, pins: Pins) -> Iterator[str]:
-    for name in _fetched_names(folder):
+    for name in model_files(folder):
         if name not in pins.files:
             yield f"{folder / name} is unpinned: it was not fetched; remove it"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _again(card: ModelCard) -> str:
-    return f"fetch it again with `media-pipeline models fetch {card.id}`"

@@ -17,9 +17,8 @@ from media_pipeline.judging.composing import compose, facts_of
 from media_pipeline.library.opened import Library
 from media_pipeline.models.protocols import Captioner
 from media_pipeline.modelwork import asks_model, rows_of_batch
+from media_pipeline.recipes import COMPOSED_FROM
 from media_pipeline.resources import batch_asset
-
-FACTS = ("metadata", "thumbnails", "quality", "labels", "detections")
 
 
 def rows_of(model: Captioner, caption: str, parameters: Any) -> list[Row]:
@@ -33,7 +32,7 @@ def composed_rows(
     library: Library, control: Control, batch: Batch
 ) -> Iterator[tuple[str, list[Row]]]:
     """Captions from what other tables hold."""
-    tables = {name: rows_of_batch(library, name, batch) for name in FACTS}
+    tables = {name: rows_of_batch(library, name, batch) for name in COMPOSED_FROM}
     for item in batch.items:
         rows = {name: table[item.media_id] for name, table in tables.items()}
         yield item.media_id, [_composed(rows)]

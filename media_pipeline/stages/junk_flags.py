@@ -13,7 +13,7 @@ import dagster as dg
 from media_pipeline.batchwork import Batch, Control, Row
 from media_pipeline.judging.junk import measure_junk, score_junk
 from media_pipeline.library.opened import Library
-from media_pipeline.modelwork import read_thumbnail, rows_of_batch
+from media_pipeline.modelwork import rows_of_batch, through_workers
 from media_pipeline.resources import batch_asset
 
 
@@ -24,23 +24,10 @@ def compute_rows(
     metadata = rows_of_batch(library, "metadata", batch)
     quality = rows_of_batch(library, "quality", batch)
     frames = rows_of_batch(library, "thumbnails", batch)
-    pictures = (
-        (item.media_id, frame)
-        for item in batch.items
-        for frame in frames[item.media_id]
-        if frame["path"] is not None
-    )
-    tasks = ((key, (read_thumbnail(library, key[1]["path"]), key[1])) for key in pictures)
-    results = control.sandbox.run(measure_junk, tasks, control.stop)
-    for item in batch.items:
-        answers = []
-        for frame in frames[item.media_id]:
-            answer = next(results, None) if frame["path"] is not None else (None, None)
-            if answer is None:
-                return
-            answers.append(answer[1])
-        facts = (metadata[item.media_id], frames[item.media_id], quality[item.media_id])
-        yield item.media_id, score_junk(*facts, answers)
+    for media_id, seen in through_workers(library, control, batch, frames, measure_junk):
+        answers = [answer for _, answer in seen]
+        facts = (metadata[media_id], frames[media_id], quality[media_id])
+        yield media_id, score_junk(*facts, answers)
 
 
 def build(library: Library) -> dg.AssetsDefinition:

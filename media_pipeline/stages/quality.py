@@ -15,7 +15,7 @@ from media_pipeline.batchwork import Batch, Control, Row, failed_row
 from media_pipeline.imaging.sandbox import Failure
 from media_pipeline.judging.rating import rate_thumbnail
 from media_pipeline.library.opened import Library
-from media_pipeline.modelwork import NO_INPUT, frames_of, read_thumbnail
+from media_pipeline.modelwork import frames_of, through_workers
 from media_pipeline.resources import batch_asset
 
 COLUMNS = (
@@ -29,25 +29,8 @@ def compute_rows(
 ) -> Iterator[tuple[str, list[Row]]]:
     """Measure and score every thumbnail of the batch, in the workers."""
     frames = frames_of(library, batch, COLUMNS)
-    pictures = (
-        (item.media_id, frame)
-        for item in batch.items
-        for frame in frames[item.media_id]
-        if frame["path"] is not None
-    )
-    tasks = ((key, (read_thumbnail(library, key[1]["path"]), key[1])) for key in pictures)
-    results = control.sandbox.run(rate_thumbnail, tasks, control.stop)
-    for item in batch.items:
-        rows: list[Row] = []
-        for frame in frames[item.media_id]:
-            if frame["path"] is None:
-                rows.append({"frame": frame["frame"], **failed_row(NO_INPUT)})
-                continue
-            answer = next(results, None)
-            if answer is None:
-                return
-            rows.append(_row(frame, answer[1]))
-        yield item.media_id, rows
+    for media_id, seen in through_workers(library, control, batch, frames, rate_thumbnail):
+        yield media_id, [_row(frame, answer) for frame, answer in seen]
 
 
 def _row(frame: dict[str, Any], answer: dict[str, Any] | Failure) -> Row:

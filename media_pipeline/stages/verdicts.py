@@ -30,7 +30,7 @@ from media_pipeline.library.opened import Library
 from media_pipeline.recipes import Stage
 from media_pipeline.resources import library_asset, write_whole
 from media_pipeline.schema import QUALITY, VERDICTS
-from media_pipeline.vocabulary import Vocabulary, load_vocabulary
+from media_pipeline.vocabulary import Vocabulary
 
 Row = dict[str, Any]
 
@@ -119,7 +119,7 @@ def _bench(library: Library) -> Bench:
     return Bench(
         quality=load_thresholds(library.config.thresholds),
         junk=load_junk_thresholds(library.config.junk_thresholds),
-        vocabulary=load_vocabulary(library.layout.vocabulary),
+        vocabulary=library.vocabulary,
         usual_size_px=median(map(float, filter(None, sizes))) if sizes else None,
         only_of=_only_of_their_day(library),
     )
@@ -155,9 +155,10 @@ def _understood(media_id: str, about: dict[str, list[Row]], word: Word, bench: B
         word.labels,
         sorted(word.not_labels),
     )
+    label = best_label(about["labels"], labels)
     metadata = about["metadata"][0] if about["metadata"] else None
     junk_rows = about["junk_flags"]
-    protections = protections_of(metadata, seen, junk_rows, word.decision, bench.junk)
+    protections = protections_of(metadata, seen, labels, junk_rows, word.decision, bench.junk)
     if media_id in bench.only_of:
         protections.append(only_of_day(bench.only_of[media_id]))
     return {
@@ -165,8 +166,8 @@ def _understood(media_id: str, about: dict[str, list[Row]], word: Word, bench: B
         "junk_thresholds": bench.junk.name,
         "nsfw_score": nsfw_score,
         "is_nsfw": is_nsfw,
-        "label": best_label(about["labels"], labels),
-        "labels": labels,
+        "label": label,
+        "labels": labels if label is not None else None,
         "people": people,
         "animals": animals,
         "seen": seen,

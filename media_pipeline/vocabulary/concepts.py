@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from media_pipeline.errors import UsageError
-from media_pipeline.vocabulary.user_terms import UserTerm, read_user_terms
+from media_pipeline.vocabulary.user_terms import UserTerm, folded, read_user_terms
 
 MOST_ANCESTORS = 100
 """A chain of the user's terms may not be longer; ours are at most a dozen."""
+
+OWNERS = frozenset({"my", "our", "your", "his", "her", "its", "their", "the"})
+"""Words that stand where an article would: `a photo of our cabin`."""
 
 SHIPPED = Path(__file__).with_name("data") / "vocabulary.tsv"
 
@@ -120,8 +123,8 @@ class Vocabulary:
         return found
 
     def find(self, name: str) -> str | None:
-        """The id that a name or synonym stands for, whatever its case; `None` where unknown."""
-        return self._by_name.get(name.casefold())
+        """The id that a name or synonym stands for, as `folded` compares; `None` where unknown."""
+        return self._by_name.get(folded(name))
 
     def _climb(self, concept_id: str) -> tuple[str, ...]:
         entry = self._entries.get(concept_id)
@@ -182,8 +185,8 @@ def _shipped_entries(content: bytes) -> dict[str, Entry]:
 
 def _names(entries: Mapping[str, Entry]) -> dict[str, str]:
     """Ids by folded name or synonym; a name goes before a synonym."""
-    found = {name.casefold(): one.id for one in entries.values() for name in one.synonyms}
-    found.update((one.name.casefold(), one.id) for one in entries.values())
+    found = {folded(name): one.id for one in entries.values() for name in one.synonyms}
+    found.update((folded(one.name), one.id) for one in entries.values())
     return found
 
 
@@ -197,21 +200,25 @@ def _add_terms(entries: dict[str, Entry], terms: Sequence[UserTerm]) -> None:
         return
     known = _names(entries)
     wanted = [*terms, *(UserTerm(one.parent, "", one.where) for one in terms if one.parent)]
-    for term in sorted({one.name.casefold(): one for one in reversed(wanted)}.values()):
-        key = known.setdefault(term.name.casefold(), f"user:{term.name}")
+    for term in sorted({folded(one.name): one for one in reversed(wanted)}.values()):
+        key = known.setdefault(folded(term.name), f"user:{term.name}")
         entry = entries.get(key) or _new_entry(key, term.name)
         is_new = not entry.is_concept
         entries[key] = entry._replace(is_concept=True, source="user") if is_new else entry
     for term in terms:
         if term.parent:
-            _link(entries, known[term.name.casefold()], known[term.parent.casefold()], term)
+            _link(entries, known[folded(term.name)], known[folded(term.parent)], term)
     for term in terms:
-        _above(entries, known[term.name.casefold()], term)
+        _above(entries, known[folded(term.name)], term)
 
 
 def _new_entry(key: str, name: str) -> Entry:
-    # Names of people, pets and places are capitalised and take no article, nor do plurals.
-    takes_article = name[:1].islower() and not (name.endswith("s") and not name.endswith("ss"))
+    # Names of people, pets and places are capitalised and take no article; nor do plurals, and
+    # what says whose it is.
+    is_plural = name.endswith("s") and not name.endswith("ss")
+    first = name.split(" ")[0]
+    is_owned = first in OWNERS or first.endswith(("'s", "\u2019s"))
+    takes_article = name[:1].islower() and not is_plural and not is_owned
     return Entry(key, name, takes_article, False, "user", (), ())
 
 

@@ -6,6 +6,7 @@
     allotment < garden
 
 What stands after `: ` or `<` is what the term is a kind of. Terms we know are merged with ours.
+Words are compared without regard to case and to how Unicode composes their letters.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import NamedTuple
 
 from media_pipeline.errors import UsageError
 from media_pipeline.paths import display
+
+UNKNOWN = "unknown"
+"""The label of a picture that was looked at and showed nothing for sure; no term may be this."""
 
 LONGEST_TERM = 60
 """In characters; a text embedder cuts longer sentences."""
@@ -36,7 +40,7 @@ class UserTerm(NamedTuple):
     """One term of the file.
 
     Attributes:
-        name: As the user wrote it, blanks collapsed.
+        name: As the user wrote it, blanks collapsed, letters composed (NFC).
         parent: What it is a kind of, empty where the user did not say.
         where: File and line, for messages; no two terms differ only in it.
     """
@@ -46,12 +50,17 @@ class UserTerm(NamedTuple):
     where: str
 
 
+def folded(name: str) -> str:
+    """A name as names are compared: whatever its case, and however its letters are composed."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def read_user_terms(path: Path) -> tuple[UserTerm, ...]:
     """The terms of a file, doubles merged; none where there is no file.
 
     Raises:
-        UsageError: Not UTF-8, a term that is too long, empty or holds control characters, or too
-            many terms.
+        UsageError: Not UTF-8, a term that is too long, empty, reserved or holds control characters,
+            a line with two separators, or too many terms.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -69,7 +78,7 @@ def read_user_terms(path: Path) -> tuple[UserTerm, ...]:
     for number, line in enumerate(text.split("\n"), start=1):
         term = _term(line, f"{display(str(path))}, line {number}")
         if term is not None:
-            found.setdefault((term.name.casefold(), term.parent.casefold()), term)
+            found.setdefault((folded(term.name), folded(term.parent)), term)
     if len(found) > MOST_TERMS:
         raise UsageError(
             f"{display(str(path))} has {len(found):,} terms: at most {MOST_TERMS:,} are taken; "
@@ -79,10 +88,15 @@ def read_user_terms(path: Path) -> tuple[UserTerm, ...]:
 
 
 def _term(line: str, where: str) -> UserTerm | None:
-    text = BLANKS.sub(" ", COMMENT.sub("", line)).strip()
+    text = unicodedata.normalize("NFC", BLANKS.sub(" ", COMMENT.sub("", line)).strip())
     if not text:
         return None
-    name, *rest = (part.strip() for part in SEPARATOR.split(text, maxsplit=1))
+    name, *rest = (part.strip() for part in SEPARATOR.split(text))
+    if len(rest) > 1:
+        raise UsageError(
+            f"{where}: {display(text[:LONGEST_TERM])!r} has {len(rest)} separators (`<` or `: `), "
+            "at most one is taken: give each `term < parent` a line of its own"
+        )
     for part in (name, *rest):
         _check(part, where)
     return UserTerm(name, rest[0] if rest else "", where)
@@ -98,6 +112,11 @@ def _check(text: str, where: str) -> None:
     ):
         raise UsageError(
             f"{where}: {display(text[:LONGEST_TERM])!r} holds control characters: remove them"
+        )
+    if folded(text) == UNKNOWN:
+        raise UsageError(
+            f"{where}: {text!r} is reserved, it is the label of pictures that show nothing for "
+            "sure: choose another word"
         )
     if len(text) > LONGEST_TERM:
         raise UsageError(

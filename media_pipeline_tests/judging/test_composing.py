@@ -213,7 +213,7 @@ def test_a_label_that_says_what_was_seen_is_not_repeated() -> None:
     [
         ({"low_light_score": 0.59}, "A dark photo."),
         ({"low_light_score": 0.58}, "A photo."),
-        ({"overexposure_score": 0.2}, "An overexposed photo."),
+        ({"overexposure_score": 0.2}, "A bright photo."),
         ({"grayscale_score": 0.9}, "A black-and-white photo."),
         ({"grayscale_score": 0.9, "low_light_score": 0.9}, "A dark black-and-white photo."),
         ({"grayscale_score": 1, "low_information_score": 0.9}, "A nearly blank photo."),

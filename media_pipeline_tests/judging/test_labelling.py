@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,14 +16,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from media_pipeline.errors import ModelError, ShapeError
+from media_pipeline.judging import labelling
 from media_pipeline.judging.labelling import (
     Proposal,
     propose_from_classes,
     propose_from_embeddings,
+    unit_vectors,
 )
 from media_pipeline.schema import TABLES
 from media_pipeline.vocabulary import Vocabulary, load_vocabulary
-from media_pipeline_tests.vocabulary.small import small_vocabulary
+from media_pipeline_tests.vocabulary.small import small_vocabulary, write_shipped
 
 NAMES = ("animal", "pet", "dog", "pug", "corgi", "cat", "oak", "snow")
 SCALE = 10.0
@@ -137,6 +142,97 @@ def test_arrays_that_do_not_fit_are_refused(vocabulary: Vocabulary) -> None:
     broken = np.full((len(NAMES), 4), np.nan, dtype=np.float32)
     with pytest.raises(ModelError, match="not finite"):
         propose_from_embeddings(vectors, broken, vocabulary, SCALE, 3)
+
+
+def test_vectors_of_a_table_become_one_array() -> None:
+    half = np.float16(math.sqrt(0.5)).item()
+    found = unit_vectors([[1.0, 0.0], [half, half]], "clip-b")
+    assert (found.dtype, found.shape) == (np.float32, (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("vectors", "wanted"),
+    [
+        ([[1.0, 0.0], [3.0, 4.0]], "clip-b has the norm 5, expected 1"),
+        ([[0.0, 0.0]], "clip-b has the norm 0, expected 1"),
+        ([[1.0, math.nan]], "clip-b has the norm nan, expected 1"),
+        ([[0.99, 0.0]], "norm 0.99,"),
+        ([[]], "norm 0,"),
+        ([[1.0, 0.0], [1.0]], r"clip-b have different lengths \(1, 2\)"),
+    ],
+)
+def test_what_is_no_unit_vector_is_not_labelled(vectors: list[list[float]], wanted: str) -> None:
+    with pytest.raises(ModelError, match=wanted):
+        unit_vectors(vectors, "clip-b")
+
+
+@settings(max_examples=100)
+@given(
+    kinds=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=60),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_shares_are_those_of_a_dense_matrix_of_who_is_below_whom(
+    kinds: list[tuple[int, int]], seed: int
+) -> None:
+    lines = [f"term {low}: term {high}" for low, high in kinds if low < high]
+    with TemporaryDirectory() as folder:
+        vocabulary = small_vocabulary(Path(folder), "\n".join(lines))
+    concepts = vocabulary.concepts
+    dense = np.array(
+        [[above.id in (one.id, *one.ancestors) for one in concepts] for above in concepts],
+        dtype=np.float64,
+    )
+    random = np.random.default_rng(seed)
+    matrix, vectors = (_unit(random.normal(size=(n, 5))) for n in (len(concepts), 3))
+    odds = np.exp(SCALE * (vectors @ matrix.T).astype(np.float64))
+    wanted = odds / odds.sum(axis=1, keepdims=True) @ dense.T
+    place_of = {one.id: place for place, one in enumerate(concepts)}
+    top = len(concepts)
+    for picture, found in enumerate(
+        propose_from_embeddings(vectors, matrix, vocabulary, SCALE, top)
+    ):
+        places = [place_of[str(one["concept"])] for one in found]
+        assert sorted(places) == list(range(top))
+        shares = [one["share"] for one in found]
+        np.testing.assert_allclose(shares, wanted[picture][places], rtol=1e-4, atol=1e-6)
+
+
+def test_a_few_pictures_at_once_are_labelled_like_all(
+    vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = np.eye(len(NAMES), dtype=np.float32)
+    vectors = _unit(np.random.default_rng(5).normal(size=(7, len(NAMES))))
+    wanted = propose_from_embeddings(vectors, matrix, vocabulary, SCALE, 3)
+    monkeypatch.setattr(labelling, "NUMBERS_AT_ONCE", 30)
+    found = propose_from_embeddings(vectors, matrix, vocabulary, SCALE, 3)
+    assert [[one["label"] for one in rows] for rows in found] == [
+        [one["label"] for one in rows] for rows in wanted
+    ]
+
+
+def test_a_vocabulary_without_kinds_has_no_back_offs(tmp_path: Path) -> None:
+    lines = "a.n.01\ta\ta\tconcept\twordnet\nb.n.01\tb\ta\tconcept\twordnet"
+    flat = load_vocabulary(None, shipped=write_shipped(tmp_path, lines))
+    (found,) = propose_from_embeddings(np.eye(1, 2, dtype=np.float32), np.eye(2, dtype=np.float32),
+                                       flat, SCALE, 2)  # fmt: skip
+    assert [(one["label"], one["is_backoff"]) for one in found] == [("a", False), ("b", False)]
+
+
+@pytest.mark.slow
+def test_many_terms_with_parents_take_memory_for_what_they_say_and_no_more() -> None:
+    lines = "\n".join(f"term {n} < group {n // 2}" for n in range(12_000))
+    with TemporaryDirectory() as folder:
+        vocabulary = small_vocabulary(Path(folder), lines)
+    concepts = len(vocabulary.concepts)
+    matrix = _unit(np.random.default_rng(1).normal(size=(concepts, 4)))
+    tracemalloc.start()
+    try:
+        propose_from_embeddings(matrix[:300], matrix, vocabulary, SCALE, 3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert concepts > 18_000
+    assert peak < 200e6, "a dense matrix of 6,000 groups and 18,000 concepts is 432 MB"
 
 
 @settings(max_examples=60)

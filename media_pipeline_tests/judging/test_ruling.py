@@ -39,9 +39,10 @@ def ruled(
     boxes: list[Row] | None = None,
     metadata: Row | None = None,
     decision: Any = None,
+    labels: list[Row] | None = None,
 ) -> Row:
     seen = seen_of(boxes or [], THRESHOLDS)[2]
-    protections = protections_of(metadata, seen, junk_rows, decision, THRESHOLDS)
+    protections = protections_of(metadata, seen, labels or [], junk_rows, decision, THRESHOLDS)
     return rule_on_junk(junk_rows, protections, decision, THRESHOLDS)
 
 
@@ -85,6 +86,44 @@ def test_every_protection_vetoes_every_flag_and_is_named(
     assert names(verdict) == [protection]
     rule = next(i["rule"] for i in verdict["junk_evidence"] if i["flag"] == kind)
     assert rule == f"score >= threshold, but protected by {protection}"
+
+
+def label(name: str, *ancestors: str, proposer: str = "vocabulary") -> Row:
+    """A label as it is shown."""
+    return {"label": name, "ancestors": list(ancestors), "proposer": proposer}
+
+
+@pytest.mark.parametrize("kind", JUNK_KINDS)
+@pytest.mark.parametrize(
+    ("shown", "protection", "detail"),
+    [
+        (label("pug", "dog", "animal"), "animals", "label 'pug' by the vocabulary"),
+        (label("animal", proposer="classifier"), "animals", "label 'animal' by the classifier"),
+        (label("Rex", "dog", "animal", proposer="user"), "animals", "label 'Rex' by the user"),
+        (label("baby", "person"), "people", "label 'baby' by the vocabulary"),
+        (label("person", proposer="user"), "people", "label 'person' by the user"),
+    ],
+)
+def test_a_label_protects_people_and_animals_that_no_box_says(
+    kind: str, shown: Row, protection: str, detail: str
+) -> None:
+    verdict = ruled(flags(**{kind: 0.99}), labels=[label("garden"), shown])
+    assert verdict["is_junk"] is False
+    assert verdict["protections"] == [{"protection": protection, "detail": detail}]
+
+
+def test_labels_of_other_things_protect_nothing() -> None:
+    labels = [label("receipt", "document"), label("animal cracker", "cookie", "food")]
+    verdict = ruled(flags(document=0.9), labels=labels)
+    assert verdict["is_junk"] is True
+    assert verdict["protections"] == []
+
+
+def test_a_box_and_a_label_that_agree_are_both_named() -> None:
+    verdict = ruled(flags(meme=0.9), [box("cat")], labels=[label("cat", "animal")])
+    assert names(verdict) == ["animals", "animals"]
+    rule = next(i["rule"] for i in verdict["junk_evidence"] if i["flag"] == "meme")
+    assert rule == "score >= threshold, but protected by animals"
 
 
 @pytest.mark.parametrize("metadata", [{"rating": -1}, {"rating": 0}, {"rating": None}, {}])

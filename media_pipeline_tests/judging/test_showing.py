@@ -117,6 +117,29 @@ def test_the_users_label_is_not_shown_twice_and_covers_its_parents(vocabulary: V
     assert shown["proposer"] == "user"
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["Dog", "dog", "DOG"], ["dog"]),
+        (["dog", "domestic dog"], ["dog"]),
+        (["hound", "cat", "dog"], ["dog", "cat"]),
+        (["Cafe\u0301", "caf\u00e9", "CAFE\u0301"], ["Cafe\u0301"]),
+    ],
+)
+def test_words_for_one_thing_are_shown_once_at_the_place_of_the_first(
+    vocabulary: Vocabulary, words: list[str], wanted: list[str]
+) -> None:
+    rows = [_row("dog", 0.9, time_ms=7), _row("oak", 0.9)]
+    shown = shown_labels(rows, THRESHOLDS, vocabulary, user_labels=words)
+    assert [one["label"] for one in shown if one["proposer"] == "user"] == wanted
+    assert [one["label"] for one in shown].count("dog") == 1
+
+
+def test_a_denied_label_is_gone_however_its_letters_are_composed(vocabulary: Vocabulary) -> None:
+    rows = [_row("caf\u00e9", 0.9)]
+    assert shown_labels(rows, THRESHOLDS, vocabulary, user_not_labels=["Cafe\u0301"]) == []
+
+
 def test_the_users_label_stays_beside_a_child_of_it(vocabulary: Vocabulary) -> None:
     shown = shown_labels([_row("pug", 0.9)], THRESHOLDS, vocabulary, user_labels=["animal"])
     assert [one["label"] for one in shown] == ["animal", "pug"]

@@ -178,6 +178,17 @@ def test_two_processes_at_once_lose_nothing(library: Library) -> None:
         assert word(library, media_id).labels == tuple(f"label {n}" for n in range(40))
 
 
+def test_letters_composed_by_hand_in_another_way_are_the_same_label(library: Library) -> None:
+    for what, value in (
+        ("label", "Cafe\u0301"), ("label", "caf\u00e9"), ("not-label", "oake\u0301"),
+    ):  # fmt: skip
+        say(library, what, value)
+    assert word(library).labels == ("caf\u00e9",)
+    assert word(library).not_labels == {"oak\u00e9"}
+    say(library, "not-label", "CAFE\u0301")
+    assert word(library).labels == ()
+
+
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
@@ -208,6 +219,7 @@ def test_marks_are_understood(text: str, meant: tuple[str, str]) -> None:
         ("label:a\nb", "cannot be printed"),
         ("label:a\x1b[31mb", "cannot be printed"),
         ("label:\u202eevil", "cannot be printed"),
+        ("label:Unknown", "'Unknown' is reserved.*another word"),
         ("label:" + "x" * 101, "has 101 characters: it takes at most 100"),
     ],
 )

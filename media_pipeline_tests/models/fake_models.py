@@ -22,9 +22,7 @@ def new_card() -> ModelCard:
     global _made
     with _lock:
         _made += 1
-        return ModelCard(
-            id=f"fake-{_made}", title="", task="safety", loader="cascades", licence="none"
-        )
+        return ModelCard(id=f"fake-{_made}", title="", task="safety", loader="vit", licence="none")
 
 
 @dataclass

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
 from media_pipeline.errors import UsageError
 from media_pipeline.models.cards import (
     PROFILES,
     SHIPPED,
     TASKS,
+    TASKS_OF_LOADER,
+    Loader,
     ModelCard,
+    Task,
     cards_in_use,
     load_cards,
     read_card,
@@ -113,8 +118,26 @@ def test_a_folder_of_own_cards_need_not_exist(tmp_path: Path) -> None:
         (('id = "mine"', 'id = "../mine"'), "id"),
         (('id = "mine"', 'id = "mine'), "not TOML"),
         (('id = "mine"', 'id = "yours"'), "yours.toml"),
+        (('id = "mine"', 'id = "texts"'), "uses this name"),
+        (('id = "mine"', 'id = "cards"'), "uses this name"),
+        (("std = [0.5, 0.5, 0.5]", "std = [0.5, 0.0, 0.5]"), "preprocessing.std.1"),
+        (("std = [0.5, 0.5, 0.5]", "std = [0.5, -0.5, 0.5]"), "preprocessing.std.1"),
+        (("std = [0.5, 0.5, 0.5]", "std = [0.5, nan, 0.5]"), "preprocessing.std.1"),
+        (("mean = [0.5, 0.5, 0.5]", "mean = [0.5, 0.5, inf]"), "preprocessing.mean.2"),
+        (('licence = "MIT"', 'licence = "MIT"\nsize_mb = inf'), "size_mb"),
+        (("[preprocessing]", "[calibration.any]\nslope = nan\noffset = 0\n[preprocessing]"),
+         "calibration.any.slope"),
+        (('task = "classifier"', 'task = "safety"'), "needs parameters.nsfw_label"),
+        (('task = "classifier"', 'task = "embedder"'), "'vit' makes no embedder: its task is "
+         "classifier or safety"),
+        (('loader = "vit"', 'loader = "rt_detr_v2"'), "makes no classifier"),
+        (('repository = "me/mine"', ""), "needs `repository`"),
+        (("[preprocessing]", "[parameters]\nprecison = 'bf16'\n[preprocessing]"),
+         "knows no parameters.precison: it takes nsfw_label, precision, compile"),
+        (("[preprocessing]", "[parameters]\nkinds = {a = [1, nan]}\n[preprocessing]"),
+         "nan is no finite number"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_card_is_refused_with_file_and_field(
     tmp_path: Path, change: tuple[str, str], word: str
 ) -> None:
@@ -129,6 +152,45 @@ def test_a_card_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_bytes(b"id = \xff\xfe")
     with pytest.raises(UsageError, match="not TOML"):
         read_card(tmp_path / "mine.toml")
+
+
+def test_a_card_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").mkdir()
+    with pytest.raises(UsageError, match=r"mine\.toml cannot be read"):
+        load_cards(tmp_path)
+
+
+def test_a_card_without_preprocessing_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "cards", CARD[: CARD.index("[preprocessing]")])
+    with pytest.raises(UsageError, match=r"mine\.toml: .*needs a table \[preprocessing\]"):
+        load_cards(folder)
+
+
+@pytest.mark.parametrize("loader", ["blip", "florence2"])
+def test_a_model_that_writes_needs_a_length_limit(tmp_path: Path, loader: str) -> None:
+    text = CARD.replace('"classifier"', '"captioner"').replace('"vit"', f'"{loader}"')
+    folder = write(tmp_path / "cards", text)
+    with pytest.raises(UsageError, match=r"needs parameters\.max_new_tokens"):
+        load_cards(folder)
+    write(folder, text + "[parameters]\nmax_new_tokens = 20\n")
+    assert load_cards(folder)["mine"].loader == loader
+
+
+@pytest.mark.parametrize("loader", get_args(Loader))
+@pytest.mark.parametrize("task", TASKS)
+def test_a_loader_is_paired_with_its_own_tasks_only(loader: Loader, task: Task) -> None:
+    fields: dict[str, Any] = {"id": "x", "title": "", "licence": "none"}
+    if task in TASKS_OF_LOADER[loader]:
+        assert ModelCard(task=task, loader=loader, **fields).task == task
+    else:
+        with pytest.raises(ValidationError, match=f"'{loader}' makes no {task}"):
+            ModelCard(task=task, loader=loader, **fields)
+
+
+def test_the_models_that_need_no_length_limit_are_read_without_one(tmp_path: Path) -> None:
+    text = (SHIPPED / "composed.toml").read_text(encoding="utf-8")
+    folder = write(tmp_path / "cards", text.replace('id = "composed"', 'id = "mine"'))
+    assert load_cards(folder)["mine"].task == "captioner"
 
 
 def test_an_id_that_is_taken_is_refused(tmp_path: Path) -> None:

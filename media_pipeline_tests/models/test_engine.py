@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import groupby
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from PIL import Image
 
 from media_pipeline.errors import ItemError, ModelError, ShapeError
 from media_pipeline.imaging.worker import Failure
+from media_pipeline.models import engine
 from media_pipeline.models.engine import THREADS, BatchSize, read_picture, run
 from media_pipeline.models.protocols import Input, Pixels
 from media_pipeline_tests.models.fake_models import Adder
@@ -20,6 +24,9 @@ PARALLEL = pytest.mark.parametrize("is_parallel", [True, False])
 
 PATIENCE_S = 30.0
 """How long a test waits for a thread before it calls it a hang."""
+
+MEETING_S = 0.5
+"""How long a thread waits, once, for another one that should not come."""
 
 
 def pixel(value: int) -> Pixels:
@@ -219,14 +226,29 @@ def test_inputs_that_wait_for_the_device_are_bounded_by_their_bytes(
     answers.close()
 
 
+class Meeting:
+    """Two threads inside `infer` at once meet here; one alone waits a little, the first time."""
+
+    def __init__(self) -> None:
+        self.met = 0
+        self._both = threading.Barrier(2, timeout=MEETING_S)
+
+    def __call__(self, size: int) -> None:
+        with suppress(threading.BrokenBarrierError):
+            self._both.wait()
+            self.met += 1
+
+
 def test_one_thread_at_a_time_asks_a_model_that_is_not_parallel() -> None:
-    inside = threading.Lock()
+    meeting = Meeting()
+    assert list(run(Adder(False, before=meeting), pictures(40), 4, batch=1)) == expected(40)
+    assert meeting.met == 0
 
-    def alone(size: int) -> None:
-        assert inside.acquire(blocking=False)
-        inside.release()
 
-    assert len(list(run(Adder(False, before=alone), pictures(200), 4, batch=1))) == 200
+def test_two_threads_that_ask_at_once_would_be_seen() -> None:
+    meeting = Meeting()
+    assert list(run(Adder(True, before=meeting), pictures(40), 4, batch=1)) == expected(40)
+    assert meeting.met > 0
 
 
 def test_several_threads_ask_a_parallel_model() -> None:
@@ -256,16 +278,39 @@ def test_a_model_that_loses_an_answer_is_an_error() -> None:
 # -- the size of batches -------------------------------------------------------------------------
 
 
+SECONDS = {4: 0.4, 8: 0.4, 16: 0.4, 32: 0.8}
+"""Per batch: 10, 20, 40 and again 40 pictures per second."""
+
+
 def test_batches_grow_while_they_become_faster_and_go_back_when_not() -> None:
-    size = BatchSize(start=4, most=256, longest_s=2.0)
-    seconds = {4: 4.0, 8: 4.0, 16: 4.0, 32: 8.0}  # 1, 2, 4, 4 pictures per second
-    fast = BatchSize(start=4, most=256, longest_s=100.0)
+    size = BatchSize(start=4, most=256, longest_s=100.0)
     seen = []
     for _ in range(12):
-        seen.append(fast.now)
-        fast.worked(fast.now, seconds[fast.now])
+        seen.append(size.now)
+        size.worked(size.now, SECONDS[size.now])
     assert seen == [4, 4, 8, 8, 16, 16, 32, 32, 16, 16, 16, 16]
-    assert size.now == 4
+
+
+@PARALLEL
+def test_a_run_uses_the_size_of_batches_that_is_fastest(
+    is_parallel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [0.0]
+
+    def compute(size: int) -> None:
+        now_s[0] += SECONDS.get(size, 0.0)
+
+    monkeypatch.setattr(engine, "time", SimpleNamespace(perf_counter=lambda: now_s[0]))
+    monkeypatch.setattr(
+        engine, "_size_of", lambda model, batch: BatchSize(start=4, most=256, longest_s=100.0)
+    )
+    model = Adder(is_parallel, before=compute)
+    assert list(run(model, pictures(800), 1)) == expected(800)
+    sizes = [size for size, _ in groupby(model.batches)]
+    assert sizes[:5] == [4, 8, 16, 32, 16]
+    assert len(sizes[5:]) <= 1, "only the last batch, of what is left, has another size"
+    assert model.batches.count(16) > 20
+    assert sum(model.batches) == 800
 
 
 def test_batches_stay_below_the_most() -> None:

@@ -13,8 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from media_pipeline.errors import DamagedWeights, MissingWeights, ModelError, UsageError
+from media_pipeline.models import exporting
+from media_pipeline.models.cards import Calibration, ModelCard
 from media_pipeline.models.exporting import current_export, export, require_export
-from media_pipeline.models.onnx_files import _apart
+from media_pipeline.models.onnx_files import PICTURES_ALIKE, _apart, _worst
 from media_pipeline.models.sessions import OnnxSession
 from media_pipeline_tests.models import small_loader
 from media_pipeline_tests.models.small_loader import CARD, SIDE_PX, SmallLoader, small_module
@@ -80,11 +82,44 @@ def test_an_export_of_other_weights_is_made_again(small: SmallLoader, models: Pa
     assert np.abs(after - before).max() > 0.01
 
 
-def test_an_export_of_another_card_is_not_taken(small: SmallLoader, exported: Path) -> None:
-    changed = CARD.model_copy(update={"parameters": {"anything": 1}})
-    assert current_export(changed, exported) is None
-    retitled = CARD.model_copy(update={"title": "Renamed"})
-    assert current_export(retitled, exported) is not None
+def changed(**how: Any) -> ModelCard:
+    assert CARD.preprocessing is not None
+    return CARD.model_copy(update={"preprocessing": CARD.preprocessing.model_copy(update=how)})
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        CARD.model_copy(update={"title": "Renamed"}),
+        CARD.model_copy(update={"parameters": {"score_threshold": 0.3, "precision": "bf16"}}),
+        CARD.model_copy(update={"calibration": {"any": Calibration(slope=2, offset=1)}}),
+        changed(interpolation="bicubic", mean=(0.1, 0.2, 0.3)),
+    ],
+    ids=["title", "parameters", "calibration", "preprocessing"],
+)
+def test_what_a_card_says_about_answers_needs_no_other_export(
+    small: SmallLoader, exported: Path, card: ModelCard
+) -> None:
+    assert current_export(card, exported) is not None
+
+
+@pytest.mark.parametrize(
+    "card",
+    [changed(height_px=16), changed(width_px=16), CARD.model_copy(update={"loader": "timm"})],
+    ids=["height", "width", "loader"],
+)
+def test_an_export_of_another_input_or_loader_is_not_taken(
+    small: SmallLoader, exported: Path, card: ModelCard
+) -> None:
+    assert current_export(card, exported) is None
+
+
+def test_an_export_by_another_version_of_the_exporter_is_not_taken(
+    small: SmallLoader, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert current_export(CARD, exported) is not None
+    monkeypatch.setattr(exporting, "EXPORT_VERSION", exporting.EXPORT_VERSION + 1)
+    assert current_export(CARD, exported) is None
 
 
 @pytest.mark.parametrize("gone", ["export.json", "model.onnx"])
@@ -200,3 +235,10 @@ def test_an_answer_that_is_not_finite_is_not_close() -> None:
     theirs = np.zeros(4, dtype=np.float32)
     ours = np.array([0, np.nan, 0, 0], dtype=np.float32)
     assert not _apart(ours, theirs, in_any_order=False) <= 1e-3
+
+
+def test_a_detectors_export_is_close_on_four_pictures_of_five() -> None:
+    assert _worst([0.0, 9.0, 0.2, 0.1, 0.0], PICTURES_ALIKE) == 0.2
+    assert _worst([0.0, 9.0, 0.0, 0.0, 8.0], PICTURES_ALIKE) == 8.0
+    assert _worst([0.0, 9.0, 0.2, 0.1, 0.0], 1.0) == 9.0
+    assert np.isnan(_worst([0.0, float("nan"), 0.0, 0.0, 0.0], PICTURES_ALIKE))

@@ -71,16 +71,29 @@ def test_a_choice_that_cannot_be_read_is_an_error_with_a_remedy(
         runtime_of(CARD, exported, "cpu")
 
 
+@pytest.mark.parametrize("error", [ModelError("it crashed"), RuntimeError("it crashed\nat line 9")])
 def test_a_runtime_that_cannot_run_is_left_out(
-    small: SmallLoader, exported: Path, monkeypatch: pytest.MonkeyPatch
+    small: SmallLoader, exported: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def absent(*arguments: Any) -> Any:
-        raise ModelError("it crashed")
+        raise error
 
     monkeypatch.setattr(qualifying, "OpenVinoSession", absent)
     made = qualify(CARD, exported, small_loader.pictures(4))
     assert made.chosen == "onnxruntime"
     assert made.candidates[1] == Candidate("openvino", None, None, "it crashed")
+    assert made.candidates[2] == Candidate("openvino-bf16", None, None, "it crashed")
+
+
+def test_a_reference_that_cannot_run_ends_the_qualification(
+    small: SmallLoader, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*arguments: Any) -> Any:
+        raise RuntimeError("it crashed")
+
+    monkeypatch.setattr(qualifying, "OnnxSession", absent)
+    with pytest.raises(RuntimeError, match="it crashed"):
+        qualify(CARD, exported, small_loader.pictures(4))
 
 
 def test_without_pictures_nothing_can_be_said(small: SmallLoader, exported: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,29 @@ def test_an_error_of_the_program_stays_what_it_is() -> None:
         TorchSession(Failing(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))).run(
             batch_of(2)
         )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory",
+        "CUDA driver error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_memory_that_is_full_is_recognised_by_its_words(said: str) -> None:
+    session = TorchSession(Failing(RuntimeError(f"{said}\nCompile with ...")))
+    session._is_cuda = True  # there is no GPU here; the words are those of one
+    with pytest.raises(OutOfDeviceMemory, match=re.escape(said)):
+        session.run(batch_of(2))
+
+
+def test_a_tensor_on_the_wrong_device_is_an_error_of_the_program() -> None:
+    said = "Expected all tensors to be on the same device, but found cuda:0 and cpu!"
+    session = TorchSession(Failing(RuntimeError(said)))
+    session._is_cuda = True
+    with pytest.raises(RuntimeError, match="same device"):
+        session.run(batch_of(2))
 
 
 @pytest.mark.parametrize(

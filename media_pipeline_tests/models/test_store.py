@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,51 +18,30 @@ from media_pipeline.errors import (
     UsageError,
 )
 from media_pipeline.models import store
-from media_pipeline.models.cards import ModelCard
 from media_pipeline_tests.models.fake_hub import FakeHub, serving
+from media_pipeline_tests.models.tiny_model import (
+    CONFIG,
+    FIRST,
+    NEW_WEIGHTS,
+    SECOND,
+    WEIGHTS,
+    card,
+    sha256,
+    tiny_hub,
+)
 
 pytest.importorskip("huggingface_hub")
-
-FIRST, SECOND = "1" * 40, "2" * 40
-WEIGHTS, NEW_WEIGHTS = b"first weights " * 1000, b"other weights " * 1000
-CONFIG = b'{"model_type": "vit"}'
-
-
-def card(**fields: Any) -> ModelCard:
-    return ModelCard(
-        **{
-            "id": "tiny",
-            "title": "A model",
-            "task": "classifier",
-            "loader": "vit",
-            "repository": "somebody/tiny",
-            "files": ("config.json", "model.safetensors"),
-            "licence": "Apache-2.0",
-            **fields,
-        }
-    )
 
 
 @pytest.fixture
 def hub() -> Iterator[FakeHub]:
-    first = {
-        "config.json": CONFIG,
-        "model.safetensors": WEIGHTS,
-        "pytorch_model.bin": b"a pickle",
-        "README.md": b"# Tiny",
-    }
-    commits = {FIRST: first, SECOND: {**first, "model.safetensors": NEW_WEIGHTS}}
-    with serving(FakeHub("somebody/tiny", commits, main=FIRST)) as served:
+    with serving(tiny_hub()) as served:
         yield served
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -375,13 +352,3 @@ def test_the_fingerprint_changes_with_bytes_commit_and_card_but_not_with_words(
     seen.append(store.fingerprint(card(), models))
     texts = [json.dumps(value, sort_keys=True) for value in seen]
     assert len(set(texts)) == len(texts)
-
-
-def test_the_fingerprint_of_unpinned_files_knows_their_sizes(models: Path) -> None:
-    folder = models / "tiny"
-    folder.mkdir(parents=True)
-    (folder / "model.safetensors").write_bytes(WEIGHTS)
-    before = store.fingerprint(card(), models)
-    assert before["files"] == {"model.safetensors": len(WEIGHTS)}
-    (folder / "model.safetensors").write_bytes(WEIGHTS + b"more")
-    assert store.fingerprint(card(), models) != before

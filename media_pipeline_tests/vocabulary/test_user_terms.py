@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +56,26 @@ def test_a_term_we_know_is_merged_whatever_its_case(tmp_path: Path) -> None:
     assert merged.checksum == plain.checksum
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_term_is_one_however_its_letters_are_composed(tmp_path: Path, form: Any) -> None:
+    text = unicodedata.normalize(form, "Café: dog\nCAFÉ < dog\nour terrace: café\n")
+    composed = unicodedata.normalize("NFC", "Café")
+    vocabulary = small_vocabulary(tmp_path, text)
+    own = [one for one in vocabulary.concepts if one.source == "user"]
+    assert [one.id for one in own] == [f"user:{composed}", "user:our terrace"]
+    assert own[1].ancestors[0] == f"user:{composed}"
+    for one in ("NFC", "NFD"):
+        assert vocabulary.find(unicodedata.normalize(one, "café")) == f"user:{composed}"
+
+
+def test_the_checksum_does_not_ask_how_letters_are_composed(tmp_path: Path) -> None:
+    forms = [unicodedata.normalize(form, "café") for form in ("NFC", "NFD")]
+    assert forms[0] != forms[1]
+    assert (
+        len({small_vocabulary(tmp_path, one).checksum for one in [*forms, "\n".join(forms)]}) == 1
+    )
+
+
 def test_a_class_only_a_classifier_knows_becomes_a_concept_with_its_ancestors(
     tmp_path: Path,
 ) -> None:
@@ -79,6 +101,15 @@ def test_the_checksum_changes_with_what_ships(tmp_path: Path) -> None:
     assert one.checksum != other.checksum
 
 
+@pytest.mark.parametrize(
+    "term", ["our cabin", "grandma's boat", "the old mill", "grandpa\u2019s car"]
+)
+def test_what_says_whose_it_is_takes_no_article(tmp_path: Path, term: str) -> None:
+    vocabulary = small_vocabulary(tmp_path, f"{term}\nourang cabin\n")
+    articles = {one.name: one.takes_article for one in vocabulary.concepts if one.source == "user"}
+    assert articles == {term: False, "ourang cabin": True}
+
+
 def test_names_and_plurals_take_no_article(tmp_path: Path) -> None:
     vocabulary = small_vocabulary(tmp_path, "Rex\nallotment\nseed trays\nchess\n")
     articles = {one.name: one.takes_article for one in vocabulary.concepts if one.source == "user"}
@@ -98,6 +129,11 @@ def test_names_and_plurals_take_no_article(tmp_path: Path) -> None:
         (b"Rex: my dogs\nmy dogs: Rex", "line 2.*kind of.*already.*remove one"),
         (b"animal: pug", "line 1.*kind of.*already"),
         (b"dog: dog", "line 1.*kind of.*already"),
+        (b"ok\nRex < my dogs < dog", "line 2.*2 separators.*at most one.*line of its own"),
+        (b"Rex: my dogs: dog", "line 1.*2 separators"),
+        (b"Rex: dog < animal < pet", "line 1.*3 separators"),
+        (b"Unknown", "line 1.*'Unknown' is reserved.*another word"),
+        (b"ok\nRex: unknown", "line 2.*'unknown' is reserved"),
     ],
 )
 def test_a_bad_line_is_named_with_its_remedy(tmp_path: Path, content: bytes, wanted: str) -> None:

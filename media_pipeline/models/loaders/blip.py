@@ -16,7 +16,7 @@ from media_pipeline.models.loaders.captioning import (
     TextCaptioner,
     decoding_of,
     generation_config,
-    place,
+    precision_on,
 )
 from media_pipeline.models.loaders.pretrained import (
     config_number,
@@ -25,6 +25,7 @@ from media_pipeline.models.loaders.pretrained import (
     read_config,
 )
 from media_pipeline.models.protocols import Captioner
+from media_pipeline.models.torch_failures import place
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +82,7 @@ def build_captioner(card: ModelCard, folder: Path, device: str) -> Captioner:
     text_config = config.get("text_config", {})
     vocabulary = config_number(card, folder, text_config, "vocab_size", VOCABULARY_DEFAULT)
     tokenizer = load_tokenizer(card, folder, vocabulary)
-    model: Any = place(card, _load(card, folder), device)
+    model: Any = place(card, _load(card, folder), device, precision_on(device))
     decoder = model.text_decoder
     # Set there, because BLIP's own `generate` passes arguments that do not go with a config.
     decoder.generation_config = generation_config(decoder.generation_config, how)

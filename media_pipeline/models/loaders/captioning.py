@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from media_pipeline.errors import ModelError, OutOfDeviceMemory, UsageError
+from media_pipeline.errors import UsageError
 from media_pipeline.models.cards import ModelCard
 from media_pipeline.models.loaders.embedding import preprocessing_of
 from media_pipeline.models.preprocess import prepare
 from media_pipeline.models.protocols import Input, Pixels
+from media_pipeline.models.torch_failures import failure_of, free_unused
 
 if TYPE_CHECKING:
     import torch
@@ -28,12 +29,6 @@ Write = Callable[["torch.Tensor"], list[str]]
 
 MOST_NEW_TOKENS = 512
 MOST_BEAMS = 32
-
-OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
-"""How torch, its CPU allocator and cuBLAS say it where they raise no class of its own."""
-
-OF_CUDA = ("cuda", "cudnn", "cublas")
-"""What a failure of the GPU names in versions of torch without `AcceleratorError`."""
 
 
 @dataclass(frozen=True)
@@ -85,61 +80,6 @@ def generation_config(preset: Any, how: Decoding) -> Any:
     if how.num_beams == 1:
         config.early_stopping, config.length_penalty = False, 1.0  # they belong to beams
     return config
-
-
-def place(card: ModelCard, model: torch.nn.Module, device: str) -> torch.nn.Module:
-    """The model on its device: float32 on CPU, bfloat16 on CUDA.
-
-    Raises:
-        OutOfDeviceMemory: It does not fit.
-        ModelError: There is no such device, or it failed.
-    """
-    import torch
-
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(
-            f"{card.id!r} is wanted on {device!r} and torch {torch.__version__} finds no CUDA "
-            "device: choose device cpu, or install a torch built for this machine's GPU"
-        )
-    dtype = precision_on(device)
-    try:
-        placed: torch.nn.Module = model.to(device=torch.device(device), dtype=dtype)
-        return placed
-    except RuntimeError as error:
-        failure = failure_of(card, device, error, "its weights") or ModelError(
-            f"{card.id!r} cannot be put on device {device!r} ({error}): choose another, such as cpu"
-        )
-    raise failure
-
-
-def failure_of(
-    card: ModelCard, device: str, error: BaseException, what: str
-) -> OutOfDeviceMemory | ModelError | None:
-    """What the device did, or `None` where the error is one of the program.
-
-    Args:
-        card: Of the model that ran.
-        device: Where it ran.
-        error: What torch raised.
-        what: What the device was busy with.
-    """
-    import torch
-
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    lowered = str(error).lower()
-    if isinstance(error, torch.OutOfMemoryError) or any(sign in lowered for sign in OUT_OF_MEMORY):
-        return OutOfDeviceMemory(
-            f"{card.id!r} does not fit on {device} with {what} ({text}): use smaller batches, "
-            "close what else uses the device, or run with device cpu"
-        )
-    accelerator_error = getattr(torch, "AcceleratorError", ())  # since torch 2.8
-    of_cuda = isinstance(error, accelerator_error) or any(sign in lowered for sign in OF_CUDA)
-    if device.startswith("cuda") and of_cuda:
-        return ModelError(
-            f"{device} failed under {card.id!r} with {what} ({text}): run again; if it fails "
-            "again, see what `nvidia-smi` says, or run with device cpu"
-        )
-    return None
 
 
 def precision_on(device: str) -> torch.dtype:
@@ -206,8 +146,7 @@ class TextCaptioner:
             if failure is None:
                 raise
         # Raised out here, without its cause, whose frames would keep the batch on the device.
-        if self._device.startswith("cuda"):
-            torch.cuda.empty_cache()
+        free_unused(self._device, failure)
         raise failure
 
 

@@ -21,6 +21,7 @@ from media_pipeline.models.loaders.pretrained import (
     read_config,
     read_scalar,
 )
+from media_pipeline.models.torch_failures import place
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +87,9 @@ def build_text_embedder(card: ModelCard, folder: Path, device: str) -> SpaceText
     Raises:
         MissingWeights: A file is not there.
         DamagedWeights: The checkpoint is not whole, or of another architecture.
+        ModelError: There is no such device; `OutOfDeviceMemory` where the model does not fit.
     """
+    import torch
     from transformers import CLIPTextModelWithProjection
 
     config = read_config(card, folder, MODEL_TYPE)
@@ -98,7 +101,7 @@ def build_text_embedder(card: ModelCard, folder: Path, device: str) -> SpaceText
     loaded = load_model(
         card, folder, CLIPTextModelWithProjection, NOT_TEXTS, {"projection_dim": dim}
     )
-    tower: Any = loaded.to(device)
+    tower: Any = place(card, loaded, device, torch.float32)
 
     def encode(texts: list[str]) -> torch.Tensor:
         tokens = tokenizer(
@@ -114,6 +117,7 @@ def build_text_embedder(card: ModelCard, folder: Path, device: str) -> SpaceText
         card,
         dim,
         encode,
+        device,
         logit_scale=math.exp(read_scalar(card, folder, "logit_scale")),
     )
 

@@ -12,6 +12,7 @@ from media_pipeline.errors import ModelError, OutOfDeviceMemory, UsageError
 from media_pipeline.models.cards import ModelCard, Preprocessing
 from media_pipeline.models.preprocess import prepare
 from media_pipeline.models.protocols import Input, Pixels
+from media_pipeline.models.torch_failures import failure_of, free_unused
 
 if TYPE_CHECKING:
     import torch
@@ -121,6 +122,7 @@ class SpaceTexts:
         card: What it is.
         dim: Length of the vectors.
         encode: Texts to vectors, on the device.
+        device: Where the text model lies, such as `cpu` or `cuda`.
         logit_scale: What the model multiplies a cosine by.
         logit_bias: What it adds then; 0 for a model without.
     """
@@ -130,12 +132,14 @@ class SpaceTexts:
         card: ModelCard,
         dim: int,
         encode: Encode,
+        device: str,
         logit_scale: float,
         logit_bias: float = 0.0,
     ) -> None:
         self._card = card
         self._dim = dim
         self._encode = encode
+        self._device = device
         self._logit_scale = logit_scale
         self._logit_bias = logit_bias
 
@@ -164,6 +168,7 @@ class SpaceTexts:
 
         Raises:
             OutOfDeviceMemory: Not even one text fits.
+            ModelError: The device failed.
         """
         parts = [
             self._embed(list(texts[start : start + TEXTS_AT_ONCE]))
@@ -180,11 +185,13 @@ class SpaceTexts:
             with torch.inference_mode():
                 vectors: NDArray[np.float32] = self._encode(texts).float().cpu().numpy()
             return vectors
-        except torch.OutOfMemoryError as error:
-            if len(texts) == 1:
-                raise OutOfDeviceMemory(
-                    f"the text model of {self._card.id!r} does not fit on the device: close what "
-                    "else uses it, or run with device cpu"
-                ) from error
+        except RuntimeError as error:
+            failure = failure_of(self._card, self._device, error, f"{len(texts)} texts at once")
+            if failure is None:
+                raise
+        # Out here no traceback keeps the layers that were computed on the device.
+        free_unused(self._device, failure)
+        if not isinstance(failure, OutOfDeviceMemory) or len(texts) == 1:
+            raise failure
         half = len(texts) // 2
         return np.concatenate([self._embed(texts[:half]), self._embed(texts[half:])])

@@ -24,20 +24,20 @@ from media_pipeline.models.loaders.captioning import (
     TextCaptioner,
     decoding_of,
     generation_config,
-    place,
+    precision_on,
 )
 from media_pipeline.models.loaders.embedding import preprocessing_of
 from media_pipeline.models.loaders.pretrained import (
     config_number,
-    damaged,
+    library_reads,
     load_model,
     load_tokenizer,
     missing,
-    quiet_library,
     read_config,
     read_json,
 )
 from media_pipeline.models.protocols import Captioner
+from media_pipeline.models.torch_failures import place
 
 if TYPE_CHECKING:
     import torch
@@ -100,12 +100,12 @@ def build_captioner(card: ModelCard, folder: Path, device: str) -> Captioner:
     _check_picture_tokens(card, model.config.vision_config, processor.num_image_tokens)
     blank = np.zeros((2, 2, 3), dtype=np.uint8)
     asked = processor(images=blank, text=prompt, return_tensors="pt")
-    question = asked["input_ids"].to(device)  # one row; the same for every picture
-    model = place(card, model, device)
+    question = asked["input_ids"]  # one row; the same for every picture
+    model = place(card, model, device, precision_on(device))
     generation = generation_config(model.generation_config, how)
 
     def write(pixel_values: torch.Tensor) -> list[str]:
-        rows = question.expand(len(pixel_values), -1)
+        rows = question.to(pixel_values.device).expand(len(pixel_values), -1)
         tokens = model.generate(
             input_ids=rows,
             attention_mask=rows.new_ones(rows.shape),
@@ -152,13 +152,10 @@ def _load_processor(card: ModelCard, folder: Path, config: dict[str, Any]) -> An
         raise missing(card, folder, PROCESSOR_FILES[0])
     for name in found:
         read_json(card, folder, name)
-    try:
-        with quiet_library():
-            return Florence2Processor.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, backend="pil"
-            )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
-        raise damaged(card, folder, f"processor: {type(error).__name__}: {error}") from error
+    with library_reads(card, folder, "processor"):
+        return Florence2Processor.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, backend="pil"
+        )
 
 
 def _check_picture_tokens(card: ModelCard, tower: Any, expected: int) -> None:

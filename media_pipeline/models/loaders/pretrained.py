@@ -137,32 +137,18 @@ def load_model(
             shape than the config says.
     """
     import torch
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
 
     weight_files(card, folder)
-    try:
-        with quiet_library():
-            model, found = model_class.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                local_files_only=True,
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,  # they are listed, and refused below by name
-                output_loading_info=True,
-                **(overrides or {}),
-            )
-    except (
-        SafetensorError,
-        StrictDataclassError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-    ) as error:
-        raise damaged(card, folder, f"{type(error).__name__}: {_first_line(error)}") from error
+    with library_reads(card, folder, "weights"):
+        model, found = model_class.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are listed, and refused below by name
+            output_loading_info=True,
+            **(overrides or {}),
+        )
     _refuse_misfits(card, folder, found, elsewhere)
     module: torch.nn.Module = model.eval().requires_grad_(False)
     return module
@@ -244,13 +230,10 @@ def load_tokenizer(card: ModelCard, folder: Path, vocabulary: int) -> Any:
     from transformers import AutoTokenizer
 
     _check_tokenizer_files(card, folder)
-    try:
-        with quiet_library():
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
-        raise damaged(card, folder, f"tokenizer: {_first_line(error)}") from error
+    with library_reads(card, folder, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     if len(tokenizer) > vocabulary:
         # On a GPU a token that the model does not know would poison the whole process.
         raise damaged(
@@ -261,13 +244,54 @@ def load_tokenizer(card: ModelCard, folder: Path, vocabulary: int) -> Any:
 
 def _check_tokenizer_files(card: ModelCard, folder: Path) -> None:
     if (folder / "tokenizer.json").is_file():
-        # The tokenizers library raises a bare Exception for what is no JSON: look beforehand.
         if "model" not in read_json(card, folder, "tokenizer.json"):
             raise damaged(card, folder, "tokenizer.json has no model")
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         read_json(card, folder, "vocab.json")
     elif not (folder / "spiece.model").is_file():
         raise missing(card, folder, "tokenizer.json")
+
+
+@contextmanager
+def library_reads(card: ModelCard, folder: Path, what: str) -> Iterator[None]:
+    """Files are read by the library, in silence: whatever it cannot read is damaged.
+
+    Args:
+        card: Whose files they are, for messages.
+        folder: Where they lie.
+        what: Which of them are read.
+
+    Raises:
+        DamagedWeights: The library raised one of the many errors that damage gives.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    try:
+        with quiet_library():
+            yield
+    except ModuleNotFoundError:  # of this installation, not of the files
+        raise
+    except (
+        SafetensorError,
+        StrictDataclassError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ImportError,
+    ) as error:
+        raise _unreadable(card, folder, what, error) from error
+    except Exception as error:
+        if type(error) is Exception:  # all that the tokenizers library, written in Rust, raises
+            raise _unreadable(card, folder, what, error) from error
+        raise
+
+
+def _unreadable(card: ModelCard, folder: Path, what: str, error: Exception) -> DamagedWeights:
+    return damaged(card, folder, f"{what}: {type(error).__name__}: {_first_line(error)}")
 
 
 @contextmanager

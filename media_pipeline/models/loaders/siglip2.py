@@ -24,6 +24,7 @@ from media_pipeline.models.loaders.pretrained import (
     read_config,
     read_scalar,
 )
+from media_pipeline.models.torch_failures import place
 
 if TYPE_CHECKING:
     import torch
@@ -90,6 +91,7 @@ def build_text_embedder(card: ModelCard, folder: Path, device: str) -> SpaceText
     Raises:
         MissingWeights: A file is not there.
         DamagedWeights: The checkpoint is not whole, or of another architecture.
+        ModelError: There is no such device; `OutOfDeviceMemory` where the model does not fit.
     """
     import torch
     from transformers import SiglipTextModel
@@ -99,7 +101,8 @@ def build_text_embedder(card: ModelCard, folder: Path, device: str) -> SpaceText
     vocabulary = config_number(card, folder, text, "vocab_size", VOCABULARY_DEFAULT)
     length = config_number(card, folder, text, "max_position_embeddings", TEXT_TOKENS)
     token_rows = _token_rows(card, folder, load_tokenizer(card, folder, vocabulary), length)
-    tower: Any = load_model(card, folder, SiglipTextModel, NOT_TEXTS).to(device)
+    loaded = load_model(card, folder, SiglipTextModel, NOT_TEXTS)
+    tower: Any = place(card, loaded, device, torch.float32)
 
     def encode(texts: list[str]) -> torch.Tensor:
         tokens = torch.tensor(token_rows(texts), dtype=torch.long, device=device)
@@ -110,6 +113,7 @@ def build_text_embedder(card: ModelCard, folder: Path, device: str) -> SpaceText
         card,
         _dim(card, folder, config),
         encode,
+        device,
         logit_scale=math.exp(read_scalar(card, folder, "logit_scale")),
         logit_bias=read_scalar(card, folder, "logit_bias"),
     )

@@ -12,6 +12,7 @@ from media_pipeline.models.loaders.captioning import (
     generation_config,
     one_line,
 )
+from media_pipeline.models.torch_failures import failure_of
 from media_pipeline_tests.models.checkpoints.blip import CARD
 
 torch = pytest.importorskip("torch")
@@ -61,6 +62,7 @@ def test_the_model_is_given_one_float32_batch_on_cpu() -> None:
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`"),
     ],
 )
 def test_a_batch_too_large_for_the_device_can_be_asked_again_in_halves(error: Exception) -> None:
@@ -75,12 +77,40 @@ def test_an_error_of_the_program_is_not_called_one_of_the_device() -> None:
 
 
 def test_a_gpu_that_fails_is_an_error_of_the_model() -> None:
-    from media_pipeline.models.loaders.captioning import failure_of
-
     lost = failure_of(CARD, "cuda:0", RuntimeError("CUDA error: unspecified launch failure"), "x")
     assert type(lost) is ModelError
     assert "nvidia-smi" in str(lost)
     assert failure_of(CARD, "cuda:0", RuntimeError("size mismatch"), "x") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), 1),
+        (RuntimeError("CUDA error: device-side assert triggered"), 0),
+    ],
+)
+def test_only_after_an_error_of_memory_the_device_is_asked_to_free_some(
+    error: Exception, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After another error of CUDA every call raises it again, and would hide our message."""
+    asked: list[None] = []
+
+    def empty_cache() -> None:
+        asked.append(None)
+        if calls == 0:
+            raise error
+
+    def write(pixel_values: object) -> list[str]:
+        captioner._device = "cuda"  # there is no GPU here; the words are those of one
+        raise error
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", empty_cache)
+    captioner = TextCaptioner(CARD, "cpu", write)
+    with pytest.raises(ModelError) as caught:
+        captioner.infer([INPUT])
+    assert isinstance(caught.value, OutOfDeviceMemory) == bool(calls)
+    assert len(asked) == calls
 
 
 def test_our_limits_win_over_the_checkpoint_and_leave_it_as_it_is() -> None:

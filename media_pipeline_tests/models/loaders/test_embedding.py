@@ -1,14 +1,18 @@
-"""Unit vectors and the adapter around a session, without torch."""
+"""Unit vectors, the adapter around a session, and texts on a device that fails."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from media_pipeline.errors import ModelError, UsageError
+from media_pipeline.errors import ModelError, OutOfDeviceMemory, UsageError
 from media_pipeline.models.cards import ModelCard, Preprocessing
-from media_pipeline.models.loaders.embedding import PictureEmbedder, unit_rows
+from media_pipeline.models.loaders.embedding import PictureEmbedder, SpaceTexts, unit_rows
 
 CARD = ModelCard(
     id="fake",
@@ -74,3 +78,82 @@ def test_vectors_of_another_length_are_refused() -> None:
 def test_a_card_without_preprocessing_is_refused() -> None:
     with pytest.raises(UsageError, match=r"'fake' has no \[preprocessing\]"):
         PictureEmbedder(CARD.model_copy(update={"preprocessing": None}), 2, Answers([1, 0]))
+
+
+# -- texts ---------------------------------------------------------------------------------------
+
+
+class Encoder:
+    """Texts to vectors; fails with `error` for more than `fits` texts at once."""
+
+    def __init__(self, fits: int, error: Exception) -> None:
+        self.fits, self.error = fits, error
+        self.asked: list[int] = []
+
+    def __call__(self, texts: list[str]) -> Any:
+        import torch
+
+        self.asked.append(len(texts))
+        if len(texts) > self.fits:
+            raise self.error
+        return torch.tensor([[float(text), 0.0] for text in texts])
+
+
+def texts_by(fits: int, said: str) -> tuple[SpaceTexts, Encoder]:
+    pytest.importorskip("torch")
+    encoder = Encoder(fits, RuntimeError(said))
+    texts = SpaceTexts(CARD, 2, encoder, "cpu", logit_scale=1.0)
+    texts._device = "cuda"  # there is no GPU here; the words are those of one
+    return texts, encoder
+
+
+@pytest.fixture
+def freed(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    torch = pytest.importorskip("torch")
+    calls: list[None] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(None))
+    return calls
+
+
+def test_texts_that_do_not_fit_together_are_embedded_in_halves(freed: list[None]) -> None:
+    texts, encoder = texts_by(2, "CUDA error: out of memory")
+    found = texts.embed_texts(["1", "-2", "3", "-4"])
+    assert found.tolist() == [[1, 0], [-1, 0], [1, 0], [-1, 0]]
+    assert encoder.asked == [4, 2, 2]
+    assert len(freed) == 1
+
+
+def test_a_text_that_does_not_fit_alone_is_an_error_with_a_remedy(freed: list[None]) -> None:
+    texts, _ = texts_by(0, "CUDA error: out of memory")
+    with pytest.raises(OutOfDeviceMemory, match="'fake' does not fit on cuda with 1 texts") as told:
+        texts.embed_texts(["1"])
+    assert told.value.__context__ is None, "its frames would keep what was computed"
+
+
+def test_a_device_that_fails_under_texts_is_an_error_of_the_model(freed: list[None]) -> None:
+    texts, encoder = texts_by(0, "CUDA error: device-side assert triggered")
+    with pytest.raises(ModelError, match=r"cuda failed under 'fake' with 2 texts.*nvidia-smi"):
+        texts.embed_texts(["1", "2"])
+    assert encoder.asked == [2]
+    assert freed == []
+
+
+def test_an_error_of_the_program_under_texts_stays_what_it_is() -> None:
+    texts, _ = texts_by(0, "shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="shapes cannot"):
+        texts.embed_texts(["1", "2"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("files", ["clip", "siglip2"])
+def test_a_text_model_for_a_device_that_is_not_there_is_an_error_with_a_remedy(
+    files: str, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    checkpoint = import_module(f"media_pipeline_tests.models.checkpoints.{files}")
+    loader = import_module(f"media_pipeline.models.loaders.{files}")
+    card = checkpoint.write(tmp_path)
+    with pytest.raises(ModelError, match=r"finds no CUDA device: choose device cpu"):
+        loader.build_text_embedder(card, tmp_path, "cuda")

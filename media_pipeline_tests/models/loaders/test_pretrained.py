@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from media_pipeline.errors import DamagedWeights, MissingWeights, ModelError
 from media_pipeline.models.loaders import clip, rt_detr_v2, siglip2
+from media_pipeline.models.loaders.pretrained import library_reads
 from media_pipeline_tests.models.checkpoints import clip as clip_files
 from media_pipeline_tests.models.checkpoints import damaging
 from media_pipeline_tests.models.checkpoints import rt_detr_v2 as rt_detr_v2_files
@@ -140,3 +142,52 @@ def test_a_missing_or_damaged_tokenizer_is_told(loader_files: Any, tmp_path: Pat
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(MissingWeights, match=r"no tokenizer\.json.*models fetch"):
         loader.build_text_embedder(files.CARD, tmp_path, "cpu")
+
+
+def without_a_token(tokenizer: dict[str, Any]) -> None:
+    tokenizer["model"]["merges"] = [["zzz", "qqq"]]
+
+
+def of_another_kind(tokenizer: dict[str, Any]) -> None:
+    tokenizer["model"]["type"] = "Nonsense"
+
+
+def emptied(tokenizer: dict[str, Any]) -> None:
+    tokenizer["model"] = {}
+
+
+@pytest.mark.parametrize("damage", [without_a_token, of_another_kind, emptied])
+@pytest.mark.parametrize("loader_files", ALL[:2], ids=["siglip2", "clip"])
+def test_a_tokenizer_that_is_json_and_cannot_be_used_is_damage(
+    loader_files: Any, tmp_path: Path, damage: Callable[[dict[str, Any]], None]
+) -> None:
+    """The tokenizers library raises a bare Exception for the first two."""
+    loader, files, _ = loader_files
+    files.write(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    damage(tokenizer)
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    with pytest.raises(DamagedWeights, match=r"tokenizer: .*models verify"):
+        loader.build_text_embedder(files.CARD, tmp_path, "cpu")
+
+
+@pytest.mark.parametrize("loader_files", ALL[:2], ids=["siglip2", "clip"])
+def test_a_config_of_wrong_types_is_damage_also_for_the_tokenizer(
+    loader_files: Any, tmp_path: Path
+) -> None:
+    loader, files, _ = loader_files
+    files.write(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    config["text_config"]["hidden_act"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(DamagedWeights, match=r"tokenizer: StrictDataclass.*'hidden_act'"):
+        loader.build_text_embedder(files.CARD, tmp_path, "cpu")
+
+
+def test_an_error_of_the_program_while_the_library_reads_is_not_called_damage() -> None:
+    class Odd(Exception):
+        pass
+
+    with pytest.raises(Odd), library_reads(clip_files.CARD, Path(), "weights"):
+        raise Odd
