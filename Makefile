@@ -24,7 +24,7 @@ models: .venv/.base-installed ## install what the profile `standard` runs on: to
 dev: .venv/.base-installed ## Dagster's UI and daemon on http://127.0.0.1:3000 for MEDIA_LIBRARY (data/library)
 	MEDIA_LIBRARY="$(MEDIA_LIBRARY)" $(BIN)/media-pipeline dev
 
-test: .venv/.all-installed ## every test but the torture; under 10 minutes on 2 cores
+test: .venv/.all-installed ## every test but the torture; about 11 minutes on 2 cores
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: .venv/.all-installed ## for every commit: format, lint, types, import fences, fast tests, docs

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect, sync_playwright
 
 from media_pipeline.instance import open_instance
 from media_pipeline.library.opened import Library
@@ -64,6 +64,10 @@ class Served:
     def keep(self, name: str) -> None:
         """Keep what the browser shows."""
         self.page.screenshot(path=self.pictures / f"{name}.png")
+
+
+WHOLE_GRAPH: ViewportSize = {"width": 2600, "height": 3600}
+"""Large enough to hold every node: Dagster draws none that lies outside."""
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +122,7 @@ def answers(port: int) -> bool:
 
 
 def test_the_graph_shows_every_asset_in_its_group(served: Served) -> None:
+    served.page.set_viewport_size(WHOLE_GRAPH)
     page = served.open(f"/asset-groups/?expanded={BOTH_GROUPS}")
     for group in ("per_batch", "whole_library"):
         expect(page.get_by_text(group, exact=True).last).to_be_visible(timeout=60_000)
